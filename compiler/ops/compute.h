@@ -1,0 +1,97 @@
+/* The compute description of an operator applied to known shapes: everything
+ * that regions and lowering need to know, and all they know.
+ *
+ * Tensors are seen as [H, W, C] (a tensor of lower rank has leading ones:
+ * [n] is [1, 1, n]). For every element (y, x, c) of the output
+ *
+ *     acc = init
+ *     for each point r of the reduction box, in order, first dimension outermost:
+ *         if every operand access is inside its tensor:  acc = combine(acc, operands at (y, x, c, r))
+ *     output[y, x, c] = finish(acc)
+ *
+ * so a tap that falls outside contributes nothing (padding), and the order of
+ * the sum is fixed here, for every region, schedule and target. */
+#ifndef MNCC_OPS_COMPUTE_H
+#define MNCC_OPS_COMPUTE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "loop/loop.h"
+#include "support/arena.h"
+
+enum {
+  COMPUTE_MAX_REDUCE = 3,
+  COMPUTE_MAX_OPERANDS = 8,
+  /* dimensions of the iteration space: y, x, c, then the reduction */
+  DIM_Y = 0, DIM_X = 1, DIM_C = 2, DIM_R = 3,
+  COMPUTE_MAX_DIMS = 3 + COMPUTE_MAX_REDUCE
+};
+
+/* index = offset + sum of coef[d] * dimension d, then divided (floor) by `divide` (1: not).
+ * The division serves depth multipliers: c / m. */
+typedef struct AccessDim {
+  int64_t coef[COMPUTE_MAX_DIMS];
+  int64_t offset;
+  int64_t divide;
+} AccessDim;
+
+typedef struct Operand {
+  bool is_weight;
+  int source;     /* the node's input (tensor) or weight number */
+  int rank;       /* tensors: 3; weights: of the buffer */
+  int64_t dims[LOOP_MAX_RANK];
+  AccessDim access[LOOP_MAX_RANK];
+} Operand;
+
+/* A small expression over the accumulator and the operands. */
+typedef enum ScalarKind {
+  SCALAR_CONST,   /* value */
+  SCALAR_ACC,
+  SCALAR_OPERAND, /* operand */
+  SCALAR_COUNT,   /* number of reduction points inside, as f32 (average pooling) */
+  SCALAR_OP       /* op on a, b, c: ADD … of loop/loop.h */
+} ScalarKind;
+
+typedef enum ScalarFn { SCALAR_FN_NONE, SCALAR_FN_EXP } ScalarFn;
+
+typedef struct Scalar Scalar;
+struct Scalar {
+  ScalarKind kind;
+  ScalarFn fn; /* SCALAR_OP with fn != NONE: a transcendental of our own on a (loop/math.c) */
+  LoopOp op;
+  float value;
+  int operand;
+  const Scalar *a, *b, *c;
+};
+
+typedef struct Compute {
+  int64_t out[3]; /* H, W, C of the output as iterated */
+  int n_reduce;
+  int64_t reduce[COMPUTE_MAX_REDUCE];
+  const char *reduce_label[COMPUTE_MAX_REDUCE]; /* "ky", "kx", "k": loop names for dumps and schedules */
+  int n_operands;
+  Operand operands[COMPUTE_MAX_OPERANDS];
+  const Scalar *init;
+  const Scalar *combine; /* null when n_reduce == 0 and no operand may fall outside: then finish reads the operands */
+  bool multiply_add;     /* combine is acc + a * b: fused when the target has fma */
+  const Scalar *finish;
+} Compute;
+
+/* Rows of operand `o` read to make output rows [first, first + rows): [*begin, *end), clipped to the tensor. */
+void compute_rows_read(const Compute *compute, int o, int64_t first, int64_t rows, int64_t *begin, int64_t *end);
+
+/* True if operand o is read only at the output's own position (elementwise): it may share memory with the output. */
+bool compute_is_pointwise_access(const Compute *compute, int o);
+
+/* Scalar constructors. */
+const Scalar *scalar_const(Arena *arena, float value);
+const Scalar *scalar_acc(Arena *arena);
+const Scalar *scalar_operand(Arena *arena, int operand);
+const Scalar *scalar_count(Arena *arena);
+const Scalar *scalar_op(Arena *arena, LoopOp op, const Scalar *a, const Scalar *b, const Scalar *c);
+const Scalar *scalar_exp(Arena *arena, const Scalar *a);
+/* `outer` with every ACC replaced by `inner`, and its operand numbers shifted by `shift`. */
+const Scalar *scalar_compose(Arena *arena, const Scalar *outer, const Scalar *inner, int shift);
+
+#endif

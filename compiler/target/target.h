@@ -1,0 +1,89 @@
+/* Targets and the output languages.
+ *
+ * A target is a row of data (targets.def names them, one const struct each in
+ * a file of its own); passes read its fields and never its name. An output
+ * language turns a planned Program into text or an object, and decides nothing. */
+#ifndef MNCC_TARGET_TARGET_H
+#define MNCC_TARGET_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "loop/loop.h"
+#include "support/arena.h"
+#include "support/diag.h"
+#include "support/writer.h"
+#include "weights/weights.h"
+
+typedef struct Target {
+  const char *name;        /* "generic" */
+  const char *description; /* one line for --print-targets */
+  const char *triple;      /* LLVM's; null: the host's */
+  const char *cpu;         /* LLVM's; "" : the triple's baseline */
+  const char *features;    /* LLVM's "+avx2,+fma"; "" */
+  int vector_bytes;        /* what `vector` loops aim at */
+  int vector_registers;    /* for tile choices */
+  bool fma;                /* multiply-adds become fma in the loops; never decided later */
+  int buffer_align;        /* bytes every arena and weight buffer is aligned to; a power of two */
+} Target;
+
+/* By name; null if unknown. */
+const Target *target_find(const char *name);
+size_t target_count(void);
+const Target *target_at(size_t i);
+
+/* Everything about the output that is not in the program. */
+typedef struct EmitOptions {
+  const char *prefix;        /* C identifier; symbols are PREFIX_run, macros PREFIX_… in upper case */
+  bool weights_as_blob;      /* P_run takes `const void *weights` first */
+  const Weights *weights;    /* evaluates recipes; may be null if no buffer has a recipe */
+  const char *header_name;   /* file name in #include "…" */
+  const char *file_name;     /* base name of the output, for comments */
+  const char *triple, *cpu, *features; /* LLVM: override the target's where not null */
+  int optimize;              /* LLVM: 0..3 */
+} EmitOptions;
+
+/* ---- weights as bytes (emit_weights.c): shared by all output languages ---- */
+
+/* One weight buffer's place in the blob. */
+typedef struct WeightPlace {
+  const Buffer *buffer;
+  int64_t offset, bytes;
+} WeightPlace;
+typedef struct WeightLayout {
+  WeightPlace *places; /* in program order; buffers whose contents are equal recipes share one place */
+  size_t n;
+  int64_t total_bytes; /* P_WEIGHT_BYTES */
+} WeightLayout;
+WeightLayout weight_layout(Arena *arena, const Program *program, int align);
+const WeightPlace *weight_place(const WeightLayout *layout, const Buffer *buffer);
+/* The buffer's contents as its element type, target byte order (little endian unless big_endian). `out` has buffer_bytes.
+ * False after an error through diag: a value that is not finite, or does not fit the element type. */
+bool weight_bytes(const Buffer *buffer, const Weights *weights, Diag *diag, bool big_endian, void *out);
+
+/* ---- C (emit_c.c, emit_header.c) ---- */
+
+/* The header: interface macros, declarations, comments. The same for C and objects. */
+void emit_header(Writer *w, const Program *program, const Target *target, const EmitOptions *options);
+/* Strict C99. False after an error through diag. */
+bool emit_c(Writer *w, const Program *program, const Target *target, const EmitOptions *options, Diag *diag);
+/* A few lines of GNU assembly that put the blob `file` into a program as PREFIX_weights. */
+void emit_blob_assembly(Writer *w, const Program *program, const Target *target, const EmitOptions *options, const char *file);
+
+/* ---- LLVM (emit_llvm.c, object.c, jit.c; absent with -DMNCC_LLVM=OFF) ---- */
+
+typedef enum LlvmOutput { LLVM_TEXT, LLVM_BITCODE, LLVM_ASSEMBLY, LLVM_OBJECT } LlvmOutput;
+/* Appends the module in the wanted form to w; LLVM_TEXT is printed after optimisation unless optimize is 0.
+ * False after an error through diag (unknown triple, backend not built in). */
+bool emit_llvm(Writer *w, const Program *program, const Target *target, const EmitOptions *options, LlvmOutput output, Diag *diag);
+
+/* In-process execution for `mncc run`: compiles once, runs many times. */
+typedef struct Jit Jit;
+Jit *jit_new(const Program *program, const Target *target, const EmitOptions *options, Diag *diag); /* null after an error */
+/* inputs and outputs: one pointer per program input and output, in position order; memory is the caller's.
+ * The arena is allocated by jit_new. */
+void jit_run(Jit *jit, const void *const *inputs, void *const *outputs);
+void jit_free(Jit *jit);
+
+#endif
