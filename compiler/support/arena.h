@@ -38,6 +38,9 @@ size_t arena_used_bytes(const Arena *arena);
 const char *intern(Arena *arena, const char *text);
 const char *intern_n(Arena *arena, const char *text, size_t len);
 
+/* For whoever mallocs: says that memory ran out and exits with 3. */
+_Noreturn void out_of_memory(void);
+
 /* An internal inconsistency that a release build must stop at too: prints
  * place, message and "please report", exits with 70. Never for user input. */
 _Noreturn void bug_at(const char *file, int line, const char *format, ...)

@@ -49,6 +49,10 @@ typedef struct Diag {
    * notes about the context, e.g. the chain of block instantiations. */
   void (*context)(struct Diag *diag, void *user);
   void *context_user;
+  /* diag.c's own */
+  bool silent;      /* the last error or warning was not shown: nor are its notes */
+  bool limit_noted; /* "too many errors" was said */
+  bool in_context;
 } Diag;
 
 void diag_init(Diag *diag, Arena *arena);

@@ -2,7 +2,7 @@
  *
  * Always normalised: gcd(num, den) == 1, den > 0. Results that do not fit in
  * int64 numerator and denominator set `ok` to false and are 0/1; the caller
- * reports them. */
+ * reports them. Nothing here sets `ok` to true, so one flag serves a chain. */
 #ifndef MNCC_SUPPORT_RATIONAL_H
 #define MNCC_SUPPORT_RATIONAL_H
 
