@@ -1,0 +1,73 @@
+/* What the files of this folder share and nobody else needs: a map keyed by
+ * address, copying with substitution, and questions about blocks. */
+#ifndef MNCC_LOOP_INTERNAL_H
+#define MNCC_LOOP_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "loop/loop.h"
+
+/* ---- a map keyed by address (interned names, Vars, Values) ---- */
+
+typedef struct PtrMap {
+  Arena *arena;
+  const void **keys;
+  void **values;
+  size_t len, cap;
+} PtrMap;
+
+void *ptr_map_get(const PtrMap *map, const void *key); /* null if absent */
+void ptr_map_put(PtrMap *map, const void *key, void *value);
+
+/* ---- small facts ---- */
+
+/* The values an integer element can take; mask is 0..1. */
+void elem_limits(Elem elem, int64_t *min, int64_t *max);
+/* Integer division towards minus infinity and its remainder; k > 0. */
+int64_t floor_div(int64_t a, int64_t k);
+int64_t floor_mod(int64_t a, int64_t k);
+/* The label that a loop has when nothing is said: the name without its numeric suffixes. */
+const char *loop_default_label(Arena *arena, const char *name);
+/* True and how often a loop runs and its first value, if the number does not depend on variables.
+ */
+bool loop_trip_count(Arena *arena, const Stmt *loop, const Affine **start, int64_t *count);
+int stmt_rank(const Stmt *stmt); /* how many of `index` are used */
+
+/* ---- copying with substitution (rewrite.c) ---- */
+
+/* `map` holds Var -> Affine and Value -> Value. Definitions met while copying a
+ * block get fresh copies, named with `suffix`; with `names` (the interned names
+ * of the kernel) the new names are kept distinct from all others. */
+typedef struct Rewrite {
+  Arena *arena;
+  PtrMap map;
+  const char *suffix;
+  PtrMap *names;
+} Rewrite;
+
+const Affine *rewrite_affine(Rewrite *r, const Affine *a);
+Expr *rewrite_expr(Rewrite *r, Expr *e);
+Stmt *rewrite_stmt(Rewrite *r, const Stmt *stmt);
+void rewrite_block(Rewrite *r, const Block *block, Block *out); /* appends */
+/* Enters `value` into the map with a fresh copy, which is returned. */
+Value *rewrite_value(Rewrite *r, Value *value);
+
+/* Every name of the kernel, interned in `arena`. */
+void collect_names(Arena *arena, const Kernel *kernel, PtrMap *names);
+
+/* ---- questions about blocks (rewrite.c) ---- */
+
+bool expr_uses_var(const Expr *e, const Var *var);
+bool loop_bounds_use(const Stmt *loop, const Var *var);
+bool conditions_use(const Stmt *branch, const Var *var);
+/* True if iterations of a loop over `var` with this body touch memory in a way
+ * that allows them to be interleaved statement by statement: what one of them
+ * stores, no other one loads or stores. */
+bool iterations_independent(const Block *body, const Var *var);
+/* True if a `set` in the body assigns a value that is defined outside. */
+bool sets_outer_value(Arena *scratch, const Block *body);
+size_t block_size(const Block *block); /* statements, those inside included */
+
+#endif

@@ -1,0 +1,385 @@
+/* Copying statements with substitution, and questions that the passes ask
+ * about blocks.
+ *
+ * A Rewrite maps variables to affine expressions and values to other values;
+ * what it does not map stays. Trees in which nothing changes are shared, not
+ * copied. */
+#include <string.h>
+
+#include "loop/internal.h"
+#include "loop/loop.h"
+
+/* ---- a map keyed by address ---- */
+
+static size_t slot_of(const PtrMap *map, const void *key) {
+  size_t slot = (size_t)(((uint64_t)(uintptr_t)key >> 3) * UINT64_C(0x9e3779b97f4a7c15) >> 20);
+  for (slot &= map->cap - 1; map->keys[slot] && map->keys[slot] != key;)
+    slot = (slot + 1) & (map->cap - 1);
+  return slot;
+}
+
+void *ptr_map_get(const PtrMap *map, const void *key) {
+  return map->len == 0 ? NULL : map->values[slot_of(map, key)];
+}
+
+void ptr_map_put(PtrMap *map, const void *key, void *value) {
+  if (2 * map->len >= map->cap) {
+    PtrMap bigger = {.arena = map->arena, .cap = map->cap ? 2 * map->cap : 16};
+    bigger.keys = ARENA_ARRAY(map->arena, const void *, bigger.cap);
+    bigger.values = ARENA_ARRAY(map->arena, void *, bigger.cap);
+    for (size_t i = 0; i < map->cap; i++)
+      if (map->keys[i])
+        ptr_map_put(&bigger, map->keys[i], map->values[i]);
+    *map = bigger;
+  }
+  size_t slot = slot_of(map, key);
+  if (!map->keys[slot])
+    map->len++;
+  map->keys[slot] = key;
+  map->values[slot] = value;
+}
+
+/* ---- names ---- */
+
+static void take_name(Arena *arena, PtrMap *names, const char *name) {
+  const char *key = intern(arena, name);
+  ptr_map_put(names, key, (void *)(uintptr_t)key);
+}
+
+static void collect_block(Arena *arena, const Block *block, PtrMap *names) {
+  for (size_t i = 0; i < block->stmts.len; i++) {
+    const Stmt *s = block->stmts.at[i];
+    if (s->kind == STMT_FOR)
+      take_name(arena, names, s->var->name);
+    if (s->kind == STMT_LET || s->kind == STMT_VAR)
+      take_name(arena, names, s->value->name);
+    collect_block(arena, &s->body, names);
+    collect_block(arena, &s->otherwise, names);
+  }
+}
+
+void collect_names(Arena *arena, const Kernel *kernel, PtrMap *names) {
+  for (size_t i = 0; i < kernel->buffers.len; i++)
+    take_name(arena, names, kernel->buffers.at[i]->name);
+  for (size_t i = 0; i < kernel->ints.len; i++)
+    take_name(arena, names, kernel->ints.at[i]->name);
+  collect_block(arena, &kernel->body, names);
+}
+
+static const char *fresh_name(Rewrite *r, const char *name) {
+  if (!r->suffix)
+    return name;
+  const char *text = arena_printf(r->arena, "%s%s", name, r->suffix);
+  if (!r->names)
+    return text;
+  while (ptr_map_get(r->names, intern(r->names->arena, text)))
+    text = arena_printf(r->arena, "%s_", text);
+  take_name(r->names->arena, r->names, text);
+  return text;
+}
+
+/* ---- rewriting ---- */
+
+static bool affine_is_mapped(const Rewrite *r, const Affine *a) {
+  for (int i = 0; i < a->n; i++)
+    if (a->terms[i].kind == ATOM_VAR ? ptr_map_get(&r->map, a->terms[i].var) != NULL
+                                     : affine_is_mapped(r, a->terms[i].inside))
+      return true;
+  return false;
+}
+
+const Affine *rewrite_affine(Rewrite *r, const Affine *a) {
+  if (!affine_is_mapped(r, a))
+    return a;
+  const Affine *sum = affine_const(r->arena, a->constant);
+  for (int i = 0; i < a->n; i++) {
+    Term *t = &a->terms[i];
+    const Affine *part;
+    if (t->kind == ATOM_VAR) {
+      part = ptr_map_get(&r->map, t->var);
+      if (!part)
+        part = affine_var(r->arena, t->var);
+    } else {
+      const Affine *inside = rewrite_affine(r, t->inside);
+      part = t->kind == ATOM_DIV ? affine_div(r->arena, inside, t->divisor)
+                                 : affine_mod(r->arena, inside, t->divisor);
+    }
+    sum = affine_add(r->arena, sum, affine_scale(r->arena, part, t->coef));
+  }
+  return sum;
+}
+
+Expr *rewrite_expr(Rewrite *r, Expr *e) {
+  Expr copy = *e;
+  bool changed = false;
+  for (int i = 0; i < loop_op_arity(e->op); i++) {
+    copy.args[i] = rewrite_expr(r, e->args[i]);
+    changed |= copy.args[i] != e->args[i];
+  }
+  int rank = e->op == OP_LOAD ? e->buffer->rank : e->op == OP_INDEX ? 1 : 0;
+  for (int i = 0; i < rank; i++) {
+    copy.index[i] = rewrite_affine(r, e->index[i]);
+    changed |= copy.index[i] != e->index[i];
+  }
+  if (e->op == OP_VALUE) {
+    Value *value = ptr_map_get(&r->map, e->value);
+    if (value && value != e->value) {
+      copy.value = value;
+      changed = true;
+    }
+  }
+  if (!changed)
+    return e;
+  Expr *result = ARENA_NEW(r->arena, Expr);
+  *result = copy;
+  return result;
+}
+
+Value *rewrite_value(Rewrite *r, Value *value) {
+  Value *copy = ARENA_NEW(r->arena, Value);
+  *copy = *value;
+  copy->name = fresh_name(r, value->name);
+  ptr_map_put(&r->map, value, copy);
+  return copy;
+}
+
+static const Affine **rewrite_list(Rewrite *r, const Affine **list, int n) {
+  const Affine **copy = ARENA_ARRAY(r->arena, const Affine *, n);
+  for (int i = 0; i < n; i++)
+    copy[i] = rewrite_affine(r, list[i]);
+  return copy;
+}
+
+Stmt *rewrite_stmt(Rewrite *r, const Stmt *stmt) {
+  Stmt *copy = ARENA_NEW(r->arena, Stmt);
+  *copy = *stmt;
+  copy->body = (Block){0};
+  copy->otherwise = (Block){0};
+  switch (stmt->kind) {
+  case STMT_FOR: {
+    copy->lower = rewrite_list(r, stmt->lower, stmt->n_lower);
+    copy->upper = rewrite_list(r, stmt->upper, stmt->n_upper);
+    Var *var = ARENA_NEW(r->arena, Var);
+    *var = *stmt->var;
+    var->name = fresh_name(r, var->name);
+    copy->var = var;
+    ptr_map_put(&r->map, stmt->var, (void *)(uintptr_t)affine_var(r->arena, var));
+    rewrite_block(r, &stmt->body, &copy->body);
+    break;
+  }
+  case STMT_IF:
+    copy->conditions = rewrite_list(r, stmt->conditions, stmt->n_conditions);
+    rewrite_block(r, &stmt->body, &copy->body);
+    rewrite_block(r, &stmt->otherwise, &copy->otherwise);
+    break;
+  case STMT_LET:
+  case STMT_VAR:
+    copy->expr = rewrite_expr(r, stmt->expr);
+    copy->value = rewrite_value(r, stmt->value);
+    break;
+  case STMT_SET: {
+    copy->expr = rewrite_expr(r, stmt->expr);
+    Value *value = ptr_map_get(&r->map, stmt->value);
+    if (value)
+      copy->value = value;
+    break;
+  }
+  case STMT_STORE:
+    copy->expr = rewrite_expr(r, stmt->expr);
+    for (int i = 0; i < stmt->buffer->rank; i++)
+      copy->index[i] = rewrite_affine(r, stmt->index[i]);
+    break;
+  case STMT_PREFETCH:
+    for (int i = 0; i < stmt->buffer->rank; i++)
+      copy->index[i] = rewrite_affine(r, stmt->index[i]);
+    break;
+  case STMT_CALL:
+    copy->ints = rewrite_list(r, stmt->ints, (int)stmt->callee->ints.len);
+    break;
+  }
+  return copy;
+}
+
+void rewrite_block(Rewrite *r, const Block *block, Block *out) {
+  for (size_t i = 0; i < block->stmts.len; i++)
+    block_push(r->arena, out, rewrite_stmt(r, block->stmts.at[i]));
+}
+
+Block loop_clone_block(Arena *arena, const Block *block, const Var *var, const Affine *with,
+                       const char *suffix) {
+  Arena *scratch = arena_new();
+  Rewrite r = {.arena = arena, .map = {.arena = scratch}, .suffix = suffix};
+  if (var && with)
+    ptr_map_put(&r.map, var, (void *)(uintptr_t)with);
+  Block copy = {0};
+  rewrite_block(&r, block, &copy);
+  arena_free(scratch);
+  return copy;
+}
+
+/* ---- questions ---- */
+
+bool expr_uses_var(const Expr *e, const Var *var) {
+  int rank = e->op == OP_LOAD ? e->buffer->rank : e->op == OP_INDEX ? 1 : 0;
+  for (int i = 0; i < rank; i++)
+    if (affine_uses(e->index[i], var))
+      return true;
+  for (int i = 0; i < loop_op_arity(e->op); i++)
+    if (expr_uses_var(e->args[i], var))
+      return true;
+  return false;
+}
+
+bool loop_bounds_use(const Stmt *loop, const Var *var) {
+  for (int i = 0; i < loop->n_lower; i++)
+    if (affine_uses(loop->lower[i], var))
+      return true;
+  for (int i = 0; i < loop->n_upper; i++)
+    if (affine_uses(loop->upper[i], var))
+      return true;
+  return false;
+}
+
+bool conditions_use(const Stmt *branch, const Var *var) {
+  for (int i = 0; i < branch->n_conditions; i++)
+    if (affine_uses(branch->conditions[i], var))
+      return true;
+  return false;
+}
+
+size_t block_size(const Block *block) {
+  size_t n = block->stmts.len;
+  for (size_t i = 0; i < block->stmts.len; i++)
+    n += block_size(&block->stmts.at[i]->body) + block_size(&block->stmts.at[i]->otherwise);
+  return n;
+}
+
+static void collect_defined(const Block *block, PtrMap *defined) {
+  for (size_t i = 0; i < block->stmts.len; i++) {
+    const Stmt *s = block->stmts.at[i];
+    if (s->kind == STMT_LET || s->kind == STMT_VAR)
+      ptr_map_put(defined, s->value, s->value);
+    if (s->kind == STMT_FOR)
+      ptr_map_put(defined, s->var, s->var);
+    collect_defined(&s->body, defined);
+    collect_defined(&s->otherwise, defined);
+  }
+}
+
+static bool sets_undefined(const Block *block, const PtrMap *defined) {
+  for (size_t i = 0; i < block->stmts.len; i++) {
+    const Stmt *s = block->stmts.at[i];
+    if (s->kind == STMT_SET && !ptr_map_get(defined, s->value))
+      return true;
+    if (sets_undefined(&s->body, defined) || sets_undefined(&s->otherwise, defined))
+      return true;
+  }
+  return false;
+}
+
+bool sets_outer_value(Arena *scratch, const Block *body) {
+  PtrMap defined = {.arena = scratch};
+  collect_defined(body, &defined);
+  return sets_undefined(body, &defined);
+}
+
+typedef struct Touch {
+  const Buffer *buffer;
+  const Affine *const *index; /* null: the whole buffer (table) */
+  bool is_store;
+} Touch;
+typedef VEC(Touch) Touches;
+
+static void touches_of_expr(Arena *scratch, const Expr *e, Touches *out) {
+  if (e->op == OP_LOAD)
+    VEC_PUSH(scratch, *out, ((Touch){e->buffer, e->index, false}));
+  if (e->op == OP_TABLE)
+    VEC_PUSH(scratch, *out, ((Touch){e->buffer, NULL, false}));
+  for (int i = 0; i < loop_op_arity(e->op); i++)
+    touches_of_expr(scratch, e->args[i], out);
+}
+
+static void touches_of(Arena *scratch, const Block *block, Touches *out) {
+  for (size_t i = 0; i < block->stmts.len; i++) {
+    const Stmt *s = block->stmts.at[i];
+    if (s->expr)
+      touches_of_expr(scratch, s->expr, out);
+    if (s->kind == STMT_STORE)
+      VEC_PUSH(scratch, *out, ((Touch){s->buffer, s->index, true}));
+    touches_of(scratch, &s->body, out);
+    touches_of(scratch, &s->otherwise, out);
+  }
+}
+
+static bool mentions_defined(const Affine *a, const PtrMap *defined) {
+  for (int i = 0; i < a->n; i++)
+    if (a->terms[i].kind == ATOM_VAR ? ptr_map_get(defined, a->terms[i].var) != NULL
+                                     : mentions_defined(a->terms[i].inside, defined))
+      return true;
+  return false;
+}
+
+/* Two places of one buffer: some dimension has the same index in both, which
+ * moves with var and with nothing else inside the loop, so that different
+ * iterations never meet. A vector access spreads over the last dimension, so
+ * that one does not count. */
+static bool always_apart(const Touch *a, const Touch *b, const Var *var, const PtrMap *defined,
+                         int rank) {
+  if (!a->index || !b->index)
+    return false;
+  for (int d = 0; d < rank; d++) {
+    int64_t coef;
+    if (affine_equal(a->index[d], b->index[d]) && affine_coef(a->index[d], var, &coef) &&
+        coef != 0 && !mentions_defined(a->index[d], defined))
+      return true;
+  }
+  return false;
+}
+
+static bool has_vector_access(const Block *block, const Buffer *buffer);
+
+static bool expr_has_vector_access(const Expr *e, const Buffer *buffer) {
+  if (e->op == OP_LOAD && e->buffer == buffer && e->type.lanes > 1)
+    return true;
+  for (int i = 0; i < loop_op_arity(e->op); i++)
+    if (expr_has_vector_access(e->args[i], buffer))
+      return true;
+  return false;
+}
+
+static bool has_vector_access(const Block *block, const Buffer *buffer) {
+  for (size_t i = 0; i < block->stmts.len; i++) {
+    const Stmt *s = block->stmts.at[i];
+    if (s->kind == STMT_STORE && s->buffer == buffer && s->expr->type.lanes > 1)
+      return true;
+    if ((s->expr && expr_has_vector_access(s->expr, buffer)) ||
+        has_vector_access(&s->body, buffer) || has_vector_access(&s->otherwise, buffer))
+      return true;
+  }
+  return false;
+}
+
+bool iterations_independent(const Block *body, const Var *var) {
+  Arena *scratch = arena_new();
+  Touches touches = {0};
+  PtrMap defined = {.arena = scratch};
+  touches_of(scratch, body, &touches);
+  collect_defined(body, &defined);
+  bool ok = true;
+  for (size_t i = 0; ok && i < touches.len; i++) {
+    const Touch *store = &touches.at[i];
+    if (!store->is_store)
+      continue;
+    for (size_t j = 0; ok && j < touches.len; j++) {
+      const Touch *other = &touches.at[j];
+      if (other->buffer != store->buffer) {
+        ok = store->buffer->noalias || other->buffer->noalias;
+      } else if (!other->is_store) {
+        int rank = store->buffer->rank - has_vector_access(body, store->buffer);
+        ok = always_apart(store, other, var, &defined, rank);
+      }
+    }
+  }
+  arena_free(scratch);
+  return ok;
+}
