@@ -1,0 +1,660 @@
+/* Recipes: building, text, evaluation.
+ *
+ * Evaluation goes node by node over whole arrays. A node writes where its
+ * caller says: a result's first operand is evaluated into the result itself
+ * where the sizes agree, the rest into a scratch arena. Broadcasting and
+ * permutation are one thing, a walk over the result's dimensions with a stride
+ * per operand; neighbouring dimensions that can be walked as one are merged
+ * first, so that the innermost loop is long. */
+#include "weights/recipe.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "support/vec.h"
+#include "weights/weights.h"
+
+/* More elements than any network has parameters, few enough for 64-bit byte counts. */
+static const int64_t max_elems = INT64_C(1) << 40;
+
+/* ---- shapes ---- */
+
+/* False when a dimension is not positive or the product is beyond max_elems. */
+static bool count_elems(int rank, const int64_t *dims, int64_t *elems) {
+  *elems = 1;
+  for (int i = 0; i < rank; i++) {
+    if (dims[i] < 1 || dims[i] > max_elems / *elems)
+      return false;
+    *elems *= dims[i];
+  }
+  return true;
+}
+
+/* As NumPy: dimensions are aligned at the end, and 1 fits any. False if they do not fit. */
+static bool broadcast(const Recipe *a, const Recipe *b, int *rank, int64_t *dims) {
+  *rank = a->rank > b->rank ? a->rank : b->rank;
+  for (int i = 0; i < *rank; i++) {
+    int ai = i - (*rank - a->rank), bi = i - (*rank - b->rank);
+    int64_t ad = ai < 0 ? 1 : a->dims[ai], bd = bi < 0 ? 1 : b->dims[bi];
+    if (ad != bd && ad != 1 && bd != 1)
+      return false;
+    dims[i] = ad == 1 ? bd : ad;
+  }
+  return true;
+}
+
+static bool is_permutation(int rank, const int *axes) {
+  unsigned seen = 0;
+  for (int i = 0; i < rank; i++) {
+    if (axes[i] < 0 || axes[i] >= rank || seen >> axes[i] & 1)
+      return false;
+    seen |= 1u << axes[i];
+  }
+  return true;
+}
+
+int64_t recipe_elems(const Recipe *recipe) {
+  int64_t elems;
+  if (!count_elems(recipe->rank, recipe->dims, &elems))
+    BUG("the shape of a recipe is out of range");
+  return elems;
+}
+
+/* ---- building ---- */
+
+static Recipe *new_recipe(Arena *arena, RecipeKind kind, int rank, const int64_t *dims) {
+  if (rank < 0 || rank > RECIPE_MAX_RANK)
+    BUG("a recipe of rank %d", rank);
+  Recipe *recipe = ARENA_NEW(arena, Recipe);
+  recipe->kind = kind;
+  recipe->rank = rank;
+  for (int i = 0; i < rank; i++)
+    recipe->dims[i] = dims[i];
+  recipe_elems(recipe);
+  return recipe;
+}
+
+const Recipe *recipe_tensor(Arena *arena, const char *name, int rank, const int64_t *dims) {
+  Recipe *recipe = new_recipe(arena, RECIPE_TENSOR, rank, dims);
+  recipe->name = intern(arena, name);
+  return recipe;
+}
+
+const Recipe *recipe_const(Arena *arena, Rational value) {
+  Recipe *recipe = new_recipe(arena, RECIPE_CONST, 0, NULL);
+  recipe->value = value;
+  return recipe;
+}
+
+const Recipe *recipe_binary(Arena *arena, RecipeKind kind, const Recipe *a, const Recipe *b) {
+  if (kind < RECIPE_ADD || kind > RECIPE_DIV)
+    BUG("recipe kind %d is not binary", (int)kind);
+  int rank;
+  int64_t dims[RECIPE_MAX_RANK];
+  if (!broadcast(a, b, &rank, dims))
+    BUG("the operands of a recipe's %d do not broadcast", (int)kind);
+  Recipe *recipe = new_recipe(arena, kind, rank, dims);
+  recipe->a = a;
+  recipe->b = b;
+  return recipe;
+}
+
+const Recipe *recipe_sqrt(Arena *arena, const Recipe *a) {
+  Recipe *recipe = new_recipe(arena, RECIPE_SQRT, a->rank, a->dims);
+  recipe->a = a;
+  return recipe;
+}
+
+const Recipe *recipe_reshape(Arena *arena, const Recipe *a, int rank, const int64_t *dims) {
+  Recipe *recipe = new_recipe(arena, RECIPE_RESHAPE, rank, dims);
+  if (recipe_elems(recipe) != recipe_elems(a))
+    BUG("a recipe's reshape from %" PRId64 " to %" PRId64 " elements", recipe_elems(a),
+        recipe_elems(recipe));
+  recipe->a = a;
+  return recipe;
+}
+
+const Recipe *recipe_permute(Arena *arena, const Recipe *a, const int *axes) {
+  if (!is_permutation(a->rank, axes))
+    BUG("a recipe's permute has axes that are no permutation");
+  int64_t dims[RECIPE_MAX_RANK];
+  for (int i = 0; i < a->rank; i++)
+    dims[i] = a->dims[axes[i]];
+  Recipe *recipe = new_recipe(arena, RECIPE_PERMUTE, a->rank, dims);
+  memcpy(recipe->axes, axes, (size_t)a->rank * sizeof *axes);
+  recipe->a = a;
+  return recipe;
+}
+
+bool recipe_equal(const Recipe *a, const Recipe *b) {
+  if (a == b)
+    return true;
+  if (a->kind != b->kind || a->rank != b->rank ||
+      memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims) != 0)
+    return false;
+  switch (a->kind) {
+  case RECIPE_TENSOR:
+    return strcmp(a->name, b->name) == 0; /* may come from different arenas */
+  case RECIPE_CONST:
+    return rational_cmp(a->value, b->value) == 0;
+  case RECIPE_ADD:
+  case RECIPE_SUB:
+  case RECIPE_MUL:
+  case RECIPE_DIV:
+    return recipe_equal(a->a, b->a) && recipe_equal(a->b, b->b);
+  case RECIPE_PERMUTE:
+    return memcmp(a->axes, b->axes, (size_t)a->rank * sizeof *a->axes) == 0 &&
+           recipe_equal(a->a, b->a);
+  case RECIPE_SQRT:
+  case RECIPE_RESHAPE:
+    return recipe_equal(a->a, b->a);
+  }
+  BUG("recipe kind %d", (int)a->kind);
+}
+
+/* ---- text ---- */
+
+static const char *const op_names[] = {
+    [RECIPE_ADD] = "add",         [RECIPE_SUB] = "sub",   [RECIPE_MUL] = "mul",
+    [RECIPE_DIV] = "div",         [RECIPE_SQRT] = "sqrt", [RECIPE_RESHAPE] = "reshape",
+    [RECIPE_PERMUTE] = "permute",
+};
+
+/* Plain ASCII on purpose: no locale, and no surprise from <ctype.h> with negative chars. */
+static bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* The length of the plain name at the start of text: words joined by dots, the first beginning
+ * with a letter (a repetition's ordinal is a word of digits). 0: none. */
+static size_t plain_name(const char *text) {
+  if (!is_letter(*text))
+    return 0;
+  size_t len = 1;
+  while (is_letter(text[len]) || is_digit(text[len]) ||
+         (text[len] == '.' && (is_letter(text[len + 1]) || is_digit(text[len + 1]))))
+    len++;
+  return len;
+}
+
+static void print_dims(Writer *w, int rank, const int64_t *dims, const char *separator) {
+  write_text(w, "[");
+  for (int i = 0; i < rank; i++)
+    write_f(w, "%s%" PRId64, i ? separator : "", dims[i]);
+  write_text(w, "]");
+}
+
+static void print_const(Writer *w, Rational value) {
+  Arena *scratch = arena_new();
+  write_text(w, rational_text(scratch, value));
+  arena_free(scratch);
+}
+
+void recipe_print(Writer *w, const Recipe *recipe) {
+  switch (recipe->kind) {
+  case RECIPE_TENSOR: {
+    size_t len = strlen(recipe->name);
+    if (len > 0 && plain_name(recipe->name) == len)
+      write_text(w, recipe->name);
+    else
+      write_quoted(w, recipe->name);
+    print_dims(w, recipe->rank, recipe->dims, ",");
+    return;
+  }
+  case RECIPE_CONST:
+    print_const(w, recipe->value);
+    return;
+  case RECIPE_ADD:
+  case RECIPE_SUB:
+  case RECIPE_MUL:
+  case RECIPE_DIV:
+  case RECIPE_SQRT:
+  case RECIPE_RESHAPE:
+  case RECIPE_PERMUTE:
+    write_f(w, "%s(", op_names[recipe->kind]);
+    recipe_print(w, recipe->a);
+    if (recipe->b) {
+      write_text(w, ", ");
+      recipe_print(w, recipe->b);
+    } else if (recipe->kind == RECIPE_RESHAPE) {
+      write_text(w, ", ");
+      print_dims(w, recipe->rank, recipe->dims, ", ");
+    } else if (recipe->kind == RECIPE_PERMUTE) {
+      write_text(w, ", ");
+      int64_t axes[RECIPE_MAX_RANK];
+      for (int i = 0; i < recipe->rank; i++)
+        axes[i] = recipe->axes[i];
+      print_dims(w, recipe->rank, axes, ", ");
+    }
+    write_text(w, ")");
+    return;
+  }
+  BUG("recipe kind %d", (int)recipe->kind);
+}
+
+typedef struct Parser {
+  Arena *arena;
+  const char *start, *at;
+  const char *error; /* the first one */
+} Parser;
+
+enum { MAX_DEPTH = 100 };
+
+static void fail(Parser *p, const char *what) {
+  if (!p->error)
+    p->error = arena_printf(p->arena, "%s at character %d", what, (int)(p->at - p->start) + 1);
+}
+
+static void skip_space(Parser *p) {
+  while (*p->at == ' ' || *p->at == '\t' || *p->at == '\n' || *p->at == '\r')
+    p->at++;
+}
+
+static bool accept(Parser *p, char c) {
+  skip_space(p);
+  if (*p->at != c)
+    return false;
+  p->at++;
+  return true;
+}
+
+static bool expect(Parser *p, char c) {
+  if (accept(p, c))
+    return true;
+  fail(p, arena_printf(p->arena, "expected '%c'", c));
+  return false;
+}
+
+/* [1, 2, 3]: at most RECIPE_MAX_RANK whole numbers. */
+static bool parse_list(Parser *p, int *n, int64_t *values) {
+  *n = 0;
+  if (!expect(p, '['))
+    return false;
+  if (accept(p, ']'))
+    return true;
+  do {
+    skip_space(p);
+    if (!is_digit(*p->at)) {
+      fail(p, "expected a whole number");
+      return false;
+    }
+    if (*n == RECIPE_MAX_RANK) {
+      fail(p, "too many dimensions");
+      return false;
+    }
+    int64_t value = 0;
+    for (; is_digit(*p->at); p->at++) {
+      if (value > max_elems) {
+        fail(p, "number too large");
+        return false;
+      }
+      value = value * 10 + (*p->at - '0');
+    }
+    values[(*n)++] = value;
+  } while (accept(p, ','));
+  return expect(p, ']');
+}
+
+static bool parse_dims(Parser *p, int *rank, int64_t *dims, int64_t *elems) {
+  if (!parse_list(p, rank, dims))
+    return false;
+  if (!count_elems(*rank, dims, elems)) {
+    fail(p, "shape out of range");
+    return false;
+  }
+  return true;
+}
+
+static int hex_digit(char c) {
+  if (is_digit(c))
+    return c - '0';
+  if (c >= 'a' && c <= 'f')
+    return c - 'a' + 10;
+  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* What write_quoted writes; the opening quote has been read. */
+static const char *parse_quoted(Parser *p) {
+  VEC(char) text = {0};
+  while (*p->at != '"') {
+    char c = *p->at;
+    if (c == 0) {
+      fail(p, "unfinished string");
+      return NULL;
+    }
+    p->at++;
+    if (c == '\\') {
+      c = *p->at;
+      if (c == 'n') {
+        c = '\n';
+      } else if (c == 't') {
+        c = '\t';
+      } else if (c == 'x') {
+        int high = hex_digit(p->at[1]), low = high < 0 ? -1 : hex_digit(p->at[2]);
+        if (low < 0 || high + low == 0) {
+          fail(p, "malformed \\x escape");
+          return NULL;
+        }
+        c = (char)(high * 16 + low);
+        p->at += 2;
+      } else if (c != '"' && c != '\\') {
+        fail(p, "unknown escape");
+        return NULL;
+      }
+      p->at++;
+    }
+    VEC_PUSH(p->arena, text, c);
+  }
+  p->at++;
+  return intern_n(p->arena, text.len ? text.at : "", text.len);
+}
+
+static const Recipe *parse_tensor(Parser *p, const char *name) {
+  int rank;
+  int64_t dims[RECIPE_MAX_RANK], elems;
+  if (!name || !parse_dims(p, &rank, dims, &elems))
+    return NULL;
+  return recipe_tensor(p->arena, name, rank, dims);
+}
+
+static const Recipe *parse_number(Parser *p) {
+  const char *begin = p->at;
+  if (*p->at == '-' || *p->at == '+')
+    p->at++;
+  while (is_digit(*p->at) || *p->at == '.' || *p->at == '/' || *p->at == 'e' || *p->at == 'E' ||
+         ((*p->at == '-' || *p->at == '+') && (p->at[-1] == 'e' || p->at[-1] == 'E')))
+    p->at++;
+  Rational value;
+  if (!rational_parse(begin, (size_t)(p->at - begin), &value)) {
+    p->at = begin;
+    fail(p, "malformed number");
+    return NULL;
+  }
+  return recipe_const(p->arena, value);
+}
+
+static const Recipe *parse_expr(Parser *p, int depth);
+
+/* The operands; the opening parenthesis has been read. */
+static const Recipe *parse_op(Parser *p, RecipeKind kind, int depth) {
+  const Recipe *a = parse_expr(p, depth + 1);
+  if (!a)
+    return NULL;
+  int n;
+  int64_t values[RECIPE_MAX_RANK], elems;
+  if (kind == RECIPE_SQRT)
+    return expect(p, ')') ? recipe_sqrt(p->arena, a) : NULL;
+  if (!expect(p, ','))
+    return NULL;
+  if (kind == RECIPE_RESHAPE) {
+    if (!parse_dims(p, &n, values, &elems))
+      return NULL;
+    if (elems != recipe_elems(a)) {
+      fail(p, "reshape to another number of elements");
+      return NULL;
+    }
+    return expect(p, ')') ? recipe_reshape(p->arena, a, n, values) : NULL;
+  }
+  if (kind == RECIPE_PERMUTE) {
+    int axes[RECIPE_MAX_RANK];
+    if (!parse_list(p, &n, values))
+      return NULL;
+    for (int i = 0; i < n; i++)
+      axes[i] = values[i] < RECIPE_MAX_RANK ? (int)values[i] : RECIPE_MAX_RANK;
+    if (n != a->rank || !is_permutation(n, axes)) {
+      fail(p, "axes that are no permutation of the operand's dimensions");
+      return NULL;
+    }
+    return expect(p, ')') ? recipe_permute(p->arena, a, axes) : NULL;
+  }
+  const Recipe *b = parse_expr(p, depth + 1);
+  if (!b)
+    return NULL;
+  if (!broadcast(a, b, &n, values) || !count_elems(n, values, &elems)) {
+    fail(p, "operands whose shapes do not broadcast");
+    return NULL;
+  }
+  return expect(p, ')') ? recipe_binary(p->arena, kind, a, b) : NULL;
+}
+
+static const Recipe *parse_expr(Parser *p, int depth) {
+  if (depth > MAX_DEPTH) {
+    fail(p, "too deeply nested");
+    return NULL;
+  }
+  skip_space(p);
+  if (is_digit(*p->at) || *p->at == '-' || *p->at == '+')
+    return parse_number(p);
+  if (*p->at == '"') {
+    p->at++;
+    return parse_tensor(p, parse_quoted(p));
+  }
+  size_t len = plain_name(p->at);
+  if (len == 0) {
+    fail(p, "expected a number, a tensor or an operation");
+    return NULL;
+  }
+  const char *begin = p->at;
+  const char *name = intern_n(p->arena, begin, len);
+  p->at += len;
+  if (!accept(p, '('))
+    return parse_tensor(p, name);
+  for (int kind = RECIPE_ADD; kind <= RECIPE_PERMUTE; kind++)
+    if (strcmp(op_names[kind], name) == 0)
+      return parse_op(p, (RecipeKind)kind, depth);
+  p->at = begin;
+  fail(p, arena_printf(p->arena, "unknown operation '%s'", name));
+  return NULL;
+}
+
+const Recipe *recipe_parse(Arena *arena, const char *text, const char **error) {
+  Parser parser = {.arena = arena, .start = text, .at = text};
+  const Recipe *recipe = parse_expr(&parser, 0);
+  if (recipe) {
+    skip_space(&parser);
+    if (*parser.at) {
+      fail(&parser, "text after the recipe");
+      recipe = NULL;
+    }
+  }
+  if (!recipe && error)
+    *error = parser.error;
+  return recipe;
+}
+
+/* ---- evaluation ---- */
+
+/* A walk over a result in row-major order, and where that leads in up to two operands. */
+typedef struct Walk {
+  int rank; /* at least 1 */
+  int64_t dims[RECIPE_MAX_RANK];
+  int64_t stride[2][RECIPE_MAX_RANK]; /* in elements; 0 where an operand is broadcast */
+} Walk;
+
+/* Drops dimensions of 1, joins neighbours that every operand crosses with one stride. */
+static void merge_dims(Walk *walk) {
+  int n = 0;
+  for (int i = 0; i < walk->rank; i++) {
+    int64_t dim = walk->dims[i], s0 = walk->stride[0][i], s1 = walk->stride[1][i];
+    if (dim == 1)
+      continue;
+    if (n > 0 && walk->stride[0][n - 1] == s0 * dim && walk->stride[1][n - 1] == s1 * dim) {
+      walk->dims[n - 1] *= dim;
+      walk->stride[0][n - 1] = s0;
+      walk->stride[1][n - 1] = s1;
+      continue;
+    }
+    walk->dims[n] = dim;
+    walk->stride[0][n] = s0;
+    walk->stride[1][n] = s1;
+    n++;
+  }
+  if (n == 0) {
+    walk->dims[0] = 1;
+    walk->stride[0][0] = walk->stride[1][0] = 0;
+    n = 1;
+  }
+  walk->rank = n;
+}
+
+static void row_major(int rank, const int64_t *dims, int64_t *strides) {
+  int64_t stride = 1;
+  for (int i = rank; i-- > 0;) {
+    strides[i] = stride;
+    stride *= dims[i];
+  }
+}
+
+/* Strides of `operand` as seen from the dimensions of a result that it is broadcast to. */
+static void broadcast_strides(const Recipe *result, const Recipe *operand, int64_t *strides) {
+  int64_t own[RECIPE_MAX_RANK];
+  row_major(operand->rank, operand->dims, own);
+  for (int i = 0; i < result->rank; i++) {
+    int at = i - (result->rank - operand->rank);
+    strides[i] = at < 0 || operand->dims[at] == 1 ? 0 : own[at];
+  }
+}
+
+/* The innermost loop. `out` may be `a` where sa is 1: it is read before it is written. */
+static void combine_row(RecipeKind kind, double *out, const double *a, int64_t sa, const double *b,
+                        int64_t sb, int64_t n) {
+  switch (kind) {
+  case RECIPE_ADD:
+    for (int64_t i = 0; i < n; i++)
+      out[i] = a[i * sa] + b[i * sb];
+    return;
+  case RECIPE_SUB:
+    for (int64_t i = 0; i < n; i++)
+      out[i] = a[i * sa] - b[i * sb];
+    return;
+  case RECIPE_MUL:
+    for (int64_t i = 0; i < n; i++)
+      out[i] = a[i * sa] * b[i * sb];
+    return;
+  case RECIPE_DIV:
+    for (int64_t i = 0; i < n; i++)
+      out[i] = a[i * sa] / b[i * sb];
+    return;
+  case RECIPE_PERMUTE:
+    for (int64_t i = 0; i < n; i++)
+      out[i] = a[i * sa];
+    return;
+  case RECIPE_TENSOR:
+  case RECIPE_CONST:
+  case RECIPE_SQRT:
+  case RECIPE_RESHAPE:
+    break;
+  }
+  BUG("recipe kind %d has no rows", (int)kind);
+}
+
+static void combine(RecipeKind kind, const Walk *walk, double *out, const double *a,
+                    const double *b) {
+  int inner = walk->rank - 1;
+  int64_t n = walk->dims[inner], index[RECIPE_MAX_RANK] = {0};
+  int64_t at_a = 0, at_b = 0;
+  for (;;) {
+    combine_row(kind, out, a + at_a, walk->stride[0][inner], b + at_b, walk->stride[1][inner], n);
+    out += n;
+    int d = inner - 1;
+    for (; d >= 0; d--) {
+      at_a += walk->stride[0][d];
+      at_b += walk->stride[1][d];
+      if (++index[d] < walk->dims[d])
+        break;
+      at_a -= walk->dims[d] * walk->stride[0][d];
+      at_b -= walk->dims[d] * walk->stride[1][d];
+      index[d] = 0;
+    }
+    if (d < 0)
+      return;
+  }
+}
+
+static void evaluate_tensor(const Recipe *recipe, const Weights *weights, double *out) {
+  const WeightTensor *tensor = weights_find(weights, recipe->name);
+  if (!tensor)
+    BUG("tensor '%s' is missing", recipe->name);
+  int64_t elems = recipe_elems(recipe);
+  if (tensor->elems != elems)
+    BUG("tensor '%s' has %" PRId64 " elements, not %" PRId64, recipe->name, tensor->elems, elems);
+  for (int64_t i = 0; i < elems; i++)
+    out[i] = weights_get(weights, tensor, i);
+}
+
+static void evaluate(Arena *scratch, const Recipe *recipe, const Weights *weights, double *out);
+
+static double *evaluate_new(Arena *scratch, const Recipe *recipe, const Weights *weights) {
+  double *out = ARENA_ARRAY(scratch, double, recipe_elems(recipe));
+  evaluate(scratch, recipe, weights, out);
+  return out;
+}
+
+static void evaluate_binary(Arena *scratch, const Recipe *recipe, const Weights *weights,
+                            double *out) {
+  const double *a, *b = evaluate_new(scratch, recipe->b, weights);
+  if (recipe_elems(recipe->a) == recipe_elems(recipe)) {
+    evaluate(scratch, recipe->a, weights, out);
+    a = out;
+  } else {
+    a = evaluate_new(scratch, recipe->a, weights);
+  }
+  Walk walk = {.rank = recipe->rank};
+  memcpy(walk.dims, recipe->dims, sizeof walk.dims);
+  broadcast_strides(recipe, recipe->a, walk.stride[0]);
+  broadcast_strides(recipe, recipe->b, walk.stride[1]);
+  merge_dims(&walk);
+  combine(recipe->kind, &walk, out, a, b);
+}
+
+static void evaluate_permute(Arena *scratch, const Recipe *recipe, const Weights *weights,
+                             double *out) {
+  const double *a = evaluate_new(scratch, recipe->a, weights);
+  int64_t own[RECIPE_MAX_RANK];
+  row_major(recipe->a->rank, recipe->a->dims, own);
+  Walk walk = {.rank = recipe->rank};
+  memcpy(walk.dims, recipe->dims, sizeof walk.dims);
+  for (int i = 0; i < recipe->rank; i++)
+    walk.stride[0][i] = own[recipe->axes[i]];
+  merge_dims(&walk);
+  combine(RECIPE_PERMUTE, &walk, out, a, a);
+}
+
+static void evaluate(Arena *scratch, const Recipe *recipe, const Weights *weights, double *out) {
+  switch (recipe->kind) {
+  case RECIPE_TENSOR:
+    evaluate_tensor(recipe, weights, out);
+    return;
+  case RECIPE_CONST:
+    out[0] = rational_to_double(recipe->value);
+    return;
+  case RECIPE_ADD:
+  case RECIPE_SUB:
+  case RECIPE_MUL:
+  case RECIPE_DIV:
+    evaluate_binary(scratch, recipe, weights, out);
+    return;
+  case RECIPE_SQRT: {
+    evaluate(scratch, recipe->a, weights, out);
+    int64_t elems = recipe_elems(recipe);
+    for (int64_t i = 0; i < elems; i++)
+      out[i] = sqrt(out[i]);
+    return;
+  }
+  case RECIPE_RESHAPE:
+    evaluate(scratch, recipe->a, weights, out);
+    return;
+  case RECIPE_PERMUTE:
+    evaluate_permute(scratch, recipe, weights, out);
+    return;
+  }
+  BUG("recipe kind %d", (int)recipe->kind);
+}
+
+void recipe_evaluate(const Recipe *recipe, const Weights *weights, double *out) {
+  Arena *scratch = arena_new();
+  evaluate(scratch, recipe, weights, out);
+  arena_free(scratch);
+}
