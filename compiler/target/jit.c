@@ -1,0 +1,138 @@
+/* In-process execution for `mncc run`.
+ *
+ * The program is compiled by the path that writes objects, and the object is handed to
+ * LLJIT, which only links it into this process: what runs here is by construction what
+ * the object would do. PREFIX_call takes the inputs and outputs as arrays.
+ *
+ * Weights are always inside the object, and the arena belongs to the Jit. */
+#include "target/llvm_module.h"
+
+#include <llvm-c/Core.h>
+#include <llvm-c/Error.h>
+#include <llvm-c/LLJIT.h>
+#include <llvm-c/TargetMachine.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef void CallFunction(void *arena, const void *const *inputs, void *const *outputs);
+
+struct Jit {
+  LLVMOrcLLJITRef lljit;
+  CallFunction *call;
+  void *arena;
+};
+
+/* True if there was an error, which is reported. */
+static bool failed(LLVMErrorRef error, Diag *diag) {
+  if (!error)
+    return false;
+  char *message = LLVMGetErrorMessage(error);
+  diag_error(diag, (Loc){0}, "LLVM: %s", message);
+  LLVMDisposeErrorMessage(message);
+  return true;
+}
+
+/* Is "+name" among the comma-separated features? */
+static bool has_feature(const char *features, const char *name, size_t len) {
+  for (const char *at = features; (at = strstr(at, "+")) != NULL; at++)
+    if (strncmp(at + 1, name, len) == 0 && (at[len + 1] == ',' || at[len + 1] == '\0'))
+      return true;
+  return false;
+}
+
+/* Running another machine's code, or instructions that this one lacks, would end in a signal. */
+static bool runs_here(const LlvmSpec *spec, Diag *diag) {
+  char *host = LLVMGetDefaultTargetTriple();
+  char *features = LLVMGetHostCPUFeatures();
+  bool ok = true;
+  size_t arch = strcspn(host, "-");
+  if (strcspn(spec->triple, "-") != arch || strncmp(spec->triple, host, arch) != 0) {
+    diag_error(diag, (Loc){0}, "code for '%s' cannot run on this machine, which is '%s'",
+               spec->triple, host);
+    ok = false;
+  }
+  for (const char *at = spec->features; ok && *features && *at;) {
+    size_t len = strcspn(at, ",");
+    if (*at == '+' && !has_feature(features, at + 1, len - 1)) {
+      diag_error(diag, (Loc){0},
+                 "this machine lacks the feature '%.*s', so that it cannot run the code",
+                 (int)(len - 1), at + 1);
+      ok = false;
+    }
+    at += len + (at[len] == ',');
+  }
+  LLVMDisposeMessage(features);
+  LLVMDisposeMessage(host);
+  return ok;
+}
+
+static void *new_arena(const Program *program, const Target *target) {
+  size_t align = sizeof(void *);
+  if (program->arena_align > 0 && (size_t)program->arena_align > align)
+    align = (size_t)program->arena_align;
+  if ((size_t)target->buffer_align > align)
+    align = (size_t)target->buffer_align;
+  size_t bytes = program->arena_bytes > 0 ? (size_t)program->arena_bytes : 1;
+  return aligned_alloc(align, (bytes + align - 1) / align * align);
+}
+
+static CallFunction *link_object(LLVMOrcLLJITRef lljit, LLVMMemoryBufferRef object,
+                                 const char *prefix, Diag *diag) {
+  LLVMOrcJITDylibRef library = LLVMOrcLLJITGetMainJITDylib(lljit);
+  if (failed(LLVMOrcLLJITAddObjectFile(lljit, library, object), diag)) /* takes the object */
+    return NULL;
+  Arena *arena = arena_new();
+  LLVMOrcExecutorAddress address = 0;
+  bool found =
+      !failed(LLVMOrcLLJITLookup(lljit, &address, arena_printf(arena, "%s_call", prefix)), diag);
+  arena_free(arena);
+  return found ? (CallFunction *)(uintptr_t)address : NULL;
+}
+
+Jit *jit_new(const Program *program, const Target *target, const EmitOptions *options, Diag *diag) {
+  EmitOptions inside = *options;
+  inside.weights_as_blob = false;
+  Arena *arena = arena_new();
+  LlvmSpec spec;
+  LLVMMemoryBufferRef object = NULL;
+  if (llvm_spec(arena, target, &inside, diag, &spec) && runs_here(&spec, diag))
+    object = llvm_compile(program, target, &inside, &spec, LLVM_OBJECT, true, diag);
+  arena_free(arena);
+  if (!object)
+    return NULL;
+
+  Jit *jit = calloc(1, sizeof *jit);
+  if (jit)
+    jit->arena = new_arena(program, target);
+  if (!jit || !jit->arena) {
+    diag_error(diag, (Loc){0}, "no memory to run the network");
+    LLVMDisposeMemoryBuffer(object);
+    jit_free(jit);
+    return NULL;
+  }
+  if (failed(LLVMOrcCreateLLJIT(&jit->lljit, NULL), diag)) {
+    jit->lljit = NULL;
+    LLVMDisposeMemoryBuffer(object);
+    jit_free(jit);
+    return NULL;
+  }
+  jit->call = link_object(jit->lljit, object, inside.prefix, diag);
+  if (!jit->call) {
+    jit_free(jit);
+    return NULL;
+  }
+  return jit;
+}
+
+void jit_run(Jit *jit, const void *const *inputs, void *const *outputs) {
+  jit->call(jit->arena, inputs, outputs);
+}
+
+void jit_free(Jit *jit) {
+  if (!jit)
+    return;
+  if (jit->lljit)
+    LLVMConsumeError(LLVMOrcDisposeLLJIT(jit->lljit));
+  free(jit->arena);
+  free(jit);
+}

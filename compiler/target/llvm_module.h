@@ -1,0 +1,43 @@
+/* What emit_llvm.c, object.c and jit.c share. LLVM's types are named by their
+ * struct tags, so that including this header does not include llvm-c. */
+#ifndef MNCC_TARGET_LLVM_MODULE_H
+#define MNCC_TARGET_LLVM_MODULE_H
+
+#include <stdbool.h>
+
+#include "target/target.h"
+
+struct LLVMOpaqueContext;
+struct LLVMOpaqueMemoryBuffer;
+struct LLVMOpaqueModule;
+struct LLVMOpaqueTargetMachine;
+
+/* What code is generated for: the target's fields with the options' overrides applied, "native" and
+ * null resolved. The texts are in the arena. */
+typedef struct LlvmSpec {
+  const char *triple, *cpu, *features;
+  int optimize;
+} LlvmSpec;
+
+/* ---- object.c ---- */
+
+/* False after an error: a triple or level that LLVM does not know. */
+bool llvm_spec(Arena *arena, const Target *target, const EmitOptions *options, Diag *diag,
+               LlvmSpec *spec);
+/* Builds, verifies and optimises the module and turns it into `output`. With `adapter` it also
+ * defines PREFIX_call, see llvm_build. Null after an error; the caller disposes of the buffer. */
+struct LLVMOpaqueMemoryBuffer *llvm_compile(const Program *program, const Target *target,
+                                            const EmitOptions *options, const LlvmSpec *spec,
+                                            LlvmOutput output, bool adapter, Diag *diag);
+
+/* ---- emit_llvm.c ---- */
+
+/* The program as a module for the machine, not optimised. With `adapter` it also exports
+ * void PREFIX_call(ptr arena, ptr inputs, ptr outputs), which loads the pointers for PREFIX_run
+ * from two arrays. Null after an error; the caller disposes of the module. */
+struct LLVMOpaqueModule *llvm_build(struct LLVMOpaqueContext *context,
+                                    struct LLVMOpaqueTargetMachine *machine, const Program *program,
+                                    const Target *target, const EmitOptions *options,
+                                    const LlvmSpec *spec, bool adapter, Diag *diag);
+
+#endif
