@@ -103,12 +103,13 @@ void mnrt_unmap_file(MnrtMapping *mapping); /* twice is fine */
 /* Nanoseconds on a clock that never goes back, from no particular start. */
 uint64_t mnrt_now_ns(void);
 
-/* Time per layer. The caller owns the entries, one for each layer:
+/* Time per layer. The caller owns the entries, one for each layer, and points the model's hooks at
+ * them before its header is included, for example in a file given to the compiler by -include:
  *
- *     static MnrtProfileEntry entries[P_LAYERS];
- *     MnrtProfile profile = {entries, P_LAYERS};
- *     #define P_PROFILE_BEGIN(layer) mnrt_profile_begin(&profile, layer)
- *     #define P_PROFILE_END(layer) mnrt_profile_end(&profile, layer)
+ *     #include "mnrt.h"
+ *     extern MnrtProfile profile; // elsewhere: MnrtProfile profile = {entries, n};
+ *     #define P_PROFILE_BEGIN(layer) mnrt_profile_begin(&profile, (layer))
+ *     #define P_PROFILE_END(layer) mnrt_profile_end(&profile, (layer))
  *
  * A profile is for one thread at a time. Layers may nest; a layer beyond `n` is ignored. */
 typedef struct MnrtProfileEntry {
