@@ -14,13 +14,14 @@
 typedef struct Node Node;
 
 
-/* A tensor of the graph. */
+/* A tensor of the graph. Without passes each is a tensor of the network. */
 typedef struct GTensor {
   const char *name; /* "t3", an input's or an output's name */
   Shape shape;
   Node *producer; /* null: input `input` */
   int input;      /* -1, or position among the network's inputs */
   int output;     /* -1, or position among the network's outputs */
+  int n_uses;     /* by nodes; see graph_count_uses */
 } GTensor;
 
 enum { NODE_MAX_TAILS = 4, NODE_MAX_INPUTS = OP_MAX_INPUTS + NODE_MAX_TAILS };
@@ -63,27 +64,33 @@ typedef struct Graph {
 /* One node a layer. */
 Graph *graph_build(Arena *arena, const Network *network);
 
+/* Recomputes every tensor's n_uses. */
+void graph_count_uses(Graph *graph);
+/* Deletes the nodes that a pass has marked by setting output to null. */
+void graph_sweep(Graph *graph);
+
 /* Passes, a file each. */
 void graph_expand(Graph *graph);           /* operators with `expand` become their steps */
 void graph_fold_batchnorm(Graph *graph);   /* channel-affine nodes into the linear node before them */
 void graph_absorb_padding(Graph *graph);   /* zero pads into the convolution behind them */
 void graph_remove_identity(Graph *graph);  /* views that change nothing for their reader */
 void graph_absorb_elementwise(Graph *graph); /* activations, residual adds: tails of their producer */
+void graph_separate_outputs(Graph *graph); /* a copy for an output that is an input or another output too */
 
 void graph_print(Writer *w, const Graph *graph);
 void graph_print_dot(Writer *w, const Graph *graph);
 void graph_verify(const Graph *graph);
 
-/* The node's compute description, tails composed into finish. Operands: the call's, then the tails'. Operand.source
- * of a weight counts node->weights, then each tail's weights. */
+/* The node's compute description, tails composed into finish. Operands: the call's, then the tails'; the source of a
+ * tensor operand is its number in node->inputs, that of a weight operand is for node_weight. */
 void node_compute(Arena *arena, const Node *node, Compute *compute);
 /* Recipe behind weight operand `source`, in compute layout. */
 const Recipe *node_weight(Arena *arena, const Node *node, int source);
 
 /* ---- the oracle (graph/evaluate.c) ---- */
 
-/* Evaluates the network (the graph before any pass has the same numbers up to rounding). inputs: one array per
- * graph input; outputs: one per output, filled. Plain loops, accumulation in double, f32 between operators. */
+/* Evaluates the graph, before or after any pass (the numbers agree up to rounding). inputs: one array per graph input;
+ * outputs: one per output, filled. Plain loops, accumulation in double, f32 between operators. */
 void graph_evaluate(const Graph *graph, const Weights *weights, const float *const *inputs, float *const *outputs);
 
 #endif

@@ -91,7 +91,8 @@ const Scalar *scalar_operand(Arena *arena, int operand);
 const Scalar *scalar_count(Arena *arena);
 const Scalar *scalar_op(Arena *arena, LoopOp op, const Scalar *a, const Scalar *b, const Scalar *c);
 const Scalar *scalar_exp(Arena *arena, const Scalar *a);
-/* `outer` with every ACC replaced by `inner`, and its operand numbers shifted by `shift`. */
-const Scalar *scalar_compose(Arena *arena, const Scalar *outer, const Scalar *inner, int shift);
+/* A copy in which operand i becomes operand operands[i], or `acc` where that is negative; ACC becomes `acc` too. This
+ * is how a tail's finish is put behind its node's. */
+const Scalar *scalar_renumber(Arena *arena, const Scalar *scalar, const int *operands, const Scalar *acc);
 
 #endif

@@ -73,6 +73,7 @@ void attr_print(Writer *w, const AttrDef *def, const AttrValue *value);
 /* ---- an operator applied ---- */
 
 typedef struct OpDef OpDef;
+typedef struct OpStep OpStep;
 
 typedef struct OpCall {
   const OpDef *def;
@@ -124,8 +125,7 @@ struct OpDef {
   int64_t (*macs)(const OpCall *call);
   CostKind (*cost_kind)(const OpCall *call); /* null: COST_OTHER */
 
-  /* The compute description. Null: the operator must expand. `fma`: SCALAR expressions that round differently on
-   * targets with fused multiply-add are not allowed to depend on it; only Compute.multiply_add does. */
+  /* The compute description. Null: the operator expands, or is channel-affine. */
   void (*compute)(Arena *arena, const OpCall *call, Compute *compute);
 
   /* Weight `i` in the layout that compute's access maps index, from its PyTorch layout. Null: unchanged. */
@@ -133,7 +133,7 @@ struct OpDef {
 
   /* Instead of compute: calls of smaller operators, in order. Operand numbers: 0.. are the call's inputs, then the
    * results of earlier steps. The last result is the call's. Returns the number of steps. */
-  int (*expand)(Arena *arena, const OpCall *call, struct OpStep *steps);
+  int (*expand)(Arena *arena, const OpCall *call, OpStep *steps);
 
   /* Reference: plain loops, double accumulation, rounded to f32 on writing. Weights in PyTorch's layout. */
   void (*evaluate)(const OpCall *call, const EvalTensor *inputs, const double *const *weights, float *output);
@@ -149,9 +149,9 @@ struct OpDef {
   bool linear;
   int bias_attr;
 
-  /* Elements outside the input count as zero, and the padding is attribute number `padding_attr`: a preceding
-   * zero pad can be absorbed. */
-  bool zero_padded;
+  /* Elements outside the input count as zero: fills the resolved [top, left, bottom, right]. The padding is attribute
+   * number `padding_attr`, so that a zero pad before the call can be absorbed. Null: not so. */
+  void (*zero_padding)(const OpCall *call, int64_t pads[4]);
   int padding_attr;
   /* Fills [top, left, bottom, right] if this call only surrounds its input with zeros. */
   bool (*pads_zero)(const OpCall *call, int64_t pads[4]);
@@ -172,11 +172,13 @@ struct OpDef {
 };
 
 enum { OP_MAX_STEPS = 8 };
-typedef struct OpStep {
+struct OpStep {
   OpCall call; /* attrs and inputs filled in; output inferred */
   int operands[OP_MAX_INPUTS];
-} OpStep;
+};
 
+/* The operator that copies its input. */
+const OpDef *op_copy_def(void);
 /* By name (internal ones too); null if unknown. */
 const OpDef *op_find(const char *name);
 size_t op_count(void);

@@ -1,0 +1,75 @@
+/* The oracle: each node by its operator's reference evaluation, in order, every
+ * tensor whole in memory of its own. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/graph.h"
+
+typedef struct Evaluation {
+  const Graph *graph;
+  const Weights *weights;
+  const float *const *inputs;
+  float **results; /* one per node, malloc'd */
+} Evaluation;
+
+static const float *tensor_data(const Evaluation *e, const GTensor *tensor) {
+  if (!tensor->producer)
+    return e->inputs[tensor->input];
+  for (size_t i = 0; i < e->graph->nodes.len; i++)
+    if (e->graph->nodes.at[i] == tensor->producer)
+      return e->results[i];
+  BUG("tensor '%s' has no data", tensor->name);
+}
+
+static float *new_floats(int64_t n) {
+  float *data = calloc((size_t)n, sizeof *data);
+  if (!data)
+    BUG("out of memory in the evaluator");
+  return data;
+}
+
+static void evaluate_call(const Evaluation *e, const OpCall *call, const EvalTensor *inputs, const Recipe *const *recipes,
+                          int n_weights, float *output) {
+  double *weights[OP_MAX_WEIGHTS] = {0};
+  for (int i = 0; i < n_weights; i++) {
+    weights[i] = calloc((size_t)recipe_elems(recipes[i]), sizeof *weights[i]);
+    if (!weights[i])
+      BUG("out of memory in the evaluator");
+    recipe_evaluate(recipes[i], e->weights, weights[i]);
+  }
+  call->def->evaluate(call, inputs, (const double *const *)weights, output);
+  for (int i = 0; i < n_weights; i++)
+    free(weights[i]);
+}
+
+static float *evaluate_node(const Evaluation *e, const Node *node) {
+  EvalTensor inputs[OP_MAX_INPUTS];
+  for (int i = 0; i < node->call.n_inputs; i++)
+    inputs[i] = (EvalTensor){node->call.inputs[i], tensor_data(e, node->inputs[i])};
+  float *result = new_floats(shape_elems(&node->output->shape));
+  evaluate_call(e, &node->call, inputs, node->weights, node->n_weights, result);
+  for (int t = 0; t < node->n_tails; t++) {
+    const Tail *tail = &node->tails[t];
+    int next = tail->first_input;
+    for (int i = 0; i < tail->call.n_inputs; i++)
+      inputs[i] = (EvalTensor){tail->call.inputs[i], i == tail->chain ? result : tensor_data(e, node->inputs[next++])};
+    float *after = new_floats(shape_elems(&node->output->shape));
+    evaluate_call(e, &tail->call, inputs, tail->weights, tail->n_weights, after);
+    free(result);
+    result = after;
+  }
+  return result;
+}
+
+void graph_evaluate(const Graph *graph, const Weights *weights, const float *const *inputs, float *const *outputs) {
+  Evaluation e = {graph, weights, inputs, calloc(graph->nodes.len + 1, sizeof(float *))};
+  if (!e.results)
+    BUG("out of memory in the evaluator");
+  for (size_t i = 0; i < graph->nodes.len; i++)
+    e.results[i] = evaluate_node(&e, graph->nodes.at[i]);
+  for (size_t i = 0; i < graph->outputs.len; i++)
+    memcpy(outputs[i], tensor_data(&e, graph->outputs.at[i]), (size_t)shape_bytes(&graph->outputs.at[i]->shape));
+  for (size_t i = 0; i < graph->nodes.len; i++)
+    free(e.results[i]);
+  free(e.results);
+}

@@ -1,0 +1,63 @@
+/* Checks the invariants of graph.h; a violation is a bug of the pass before. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "graph/graph.h"
+
+static _Noreturn void fail(const Graph *graph, const Node *node, const char *invariant) {
+  Writer w;
+  writer_init(&w);
+  graph_print(&w, graph);
+  fprintf(stderr, "%s", w.data);
+  BUG("graph: %s: %s", node ? node->path : "outputs", invariant);
+}
+
+static void verify_weights(const Graph *graph, const Node *node, const OpCall *call, const Recipe *const *weights, int n) {
+  OpWeight wanted[OP_MAX_WEIGHTS];
+  if (op_call_weights(call, wanted) != n)
+    fail(graph, node, "the number of weights is not what the operator asks for");
+  for (int i = 0; i < n; i++) {
+    bool same = wanted[i].rank == weights[i]->rank;
+    for (int d = 0; same && d < wanted[i].rank; d++)
+      same = wanted[i].dims[d] == weights[i]->dims[d];
+    if (!same)
+      fail(graph, node, "a weight's shape is not what the operator asks for");
+  }
+}
+
+void graph_verify(const Graph *graph) {
+  Arena *scratch = arena_new();
+  size_t defined = 0; /* nodes before the current one; producers must be among them */
+  for (size_t i = 0; i < graph->nodes.len; i++) {
+    const Node *node = graph->nodes.at[i];
+    if (!node->output || node->output->producer != node)
+      fail(graph, node, "the output does not name its producer");
+    OpCall call = node->call;
+    if (call.def->infer(scratch, &call) || !shape_equal(&call.output, &node->call.output) ||
+        !shape_equal(&call.output, &node->output->shape))
+      fail(graph, node, "the output's shape is not what the operator infers");
+    for (int k = 0; k < node->n_inputs; k++) {
+      const GTensor *input = node->inputs[k];
+      if (k < node->call.n_inputs && !shape_equal(&node->call.inputs[k], &input->shape))
+        fail(graph, node, "an input's shape differs from its tensor's");
+      if (k >= node->call.n_inputs && !shape_equal(&input->shape, &node->output->shape))
+        fail(graph, node, "a tail's operand has another shape than the node");
+      bool known = !input->producer;
+      for (size_t j = defined; !known && j > 0; j--)
+        known = graph->nodes.at[j - 1] == input->producer;
+      if (!known)
+        fail(graph, node, "an input is read before it is defined");
+    }
+    verify_weights(graph, node, &node->call, node->weights, node->n_weights);
+    for (int t = 0; t < node->n_tails; t++) {
+      if (!node->tails[t].call.def->elementwise)
+        fail(graph, node, "a tail is not elementwise");
+      verify_weights(graph, node, &node->tails[t].call, node->tails[t].weights, node->tails[t].n_weights);
+    }
+    defined = i + 1;
+  }
+  for (size_t i = 0; i < graph->outputs.len; i++)
+    if (!graph->outputs.at[i]->producer && graph->outputs.at[i]->input < 0)
+      fail(graph, NULL, "an output has no producer");
+  arena_free(scratch);
+}
