@@ -112,6 +112,7 @@ typedef struct Buffer {
   int live_begin, live_end;
 
   const char *note; /* for the comment beside it in dumps and generated code: "separable0.depthwise0, ring of 3 rows"; may be null */
+  Loc loc;          /* in loop text that was read */
 } Buffer;
 
 int64_t buffer_elems(const Buffer *buffer);
@@ -311,6 +312,7 @@ struct Stmt {
 struct Kernel {
   const char *name; /* unique, a C identifier */
   const char *note; /* the source layers and shapes, one line; may be null */
+  const char *schedule; /* directives of loop/schedule.h not yet applied; null: none. Printed: schedule "…" */
   VEC(Buffer *) buffers; /* parameters */
   VEC(Var *) ints;       /* integer parameters with their ranges */
   Block body;

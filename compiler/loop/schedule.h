@@ -1,0 +1,34 @@
+/* Loop schedules: transformations of a kernel's loops, as data.
+ *
+ *     peel x; split x 4; split c 8; order y x c x.i c.i; unroll x.i; vector c.i
+ *
+ * split L N     L runs in steps of N around a new loop L.i of N iterations; what
+ *               remains runs in a loop pair of its own
+ * peel L        L is cut in up to three, so that loop bounds inside that are a
+ *               maximum or minimum are constant in the middle part
+ * order L1 L2 … nests the loops with these labels in this order, outermost first
+ * unroll L      marks L for the unroll pass
+ * vector L      marks L for the vectorize pass
+ *
+ * A directive applies to every loop with the label. Only loops that carry no
+ * reduction may be split, reordered or made vectors, so that the order of every
+ * sum stays as lowered. A directive that does not apply to a loop (a label that
+ * does not occur, bounds that depend on what would move inside) leaves it as it is. */
+#ifndef MNCC_LOOP_SCHEDULE_H
+#define MNCC_LOOP_SCHEDULE_H
+
+#include "loop/loop.h"
+
+/* Null, or what is wrong with the text (arena). */
+const char *schedule_check(Arena *arena, const char *text);
+
+/* Pass: applies each kernel's schedule and clears it. */
+void loop_schedule(Program *program);
+
+/* The transformations (schedule.c, split.c, peel.c, order.c). */
+void loop_split(Arena *arena, Block *block, const char *label, int64_t factor);
+void loop_peel(Arena *arena, Block *block, const char *label);
+void loop_order(Arena *arena, Block *block, const char *const *labels, int n);
+void loop_mark(Block *block, const char *label, LoopMode mode);
+
+#endif

@@ -1,0 +1,224 @@
+/* Pass: groups nodes into regions, and reads --regions files.
+ *
+ * The rule: a node that keeps channels apart (depthwise convolution, pooling)
+ * is fused with the only reader of its result, if that reader reads one row to
+ * make one row and follows at once: the row between them never leaves the first
+ * cache, and the tensor between them is never whole in memory.
+ *
+ * A regions file overrides the rule:
+ *
+ *     region conv0
+ *     region separable0.depthwise0:1 separable0.conv0:1   // :rows of a step; none: all rows
+ *
+ * Regions run in the order of the file, stages in the order of their line. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "region/region.h"
+
+static void stage_init(Arena *arena, Stage *stage, const Node *node) {
+  stage->node = node;
+  node_compute(arena, node, &stage->compute);
+  stage->rows = stage->step_rows = stage->compute.out[0];
+  stage->in_place = -1;
+}
+
+static Region *region_new(Regions *regions, int n_stages) {
+  Region *region = ARENA_NEW(regions->arena, Region);
+  region->n_stages = n_stages;
+  region->stages = ARENA_ARRAY(regions->arena, Stage, n_stages);
+  VEC_PUSH(regions->arena, regions->regions, region);
+  return region;
+}
+
+/* Channel c of the result depends on the same channel of operand 0 only, and there is a window over rows. */
+static bool keeps_channels_apart(const Compute *compute) {
+  const Operand *x = &compute->operands[0];
+  if (compute->n_reduce == 0 || x->is_weight)
+    return false;
+  bool window = false;
+  for (int d = DIM_R; d < DIM_R + compute->n_reduce; d++) {
+    if (x->access[2].coef[d] != 0)
+      return false;
+    window |= x->access[0].coef[d] != 0;
+  }
+  return window && x->access[2].coef[DIM_C] == 1;
+}
+
+/* `second` reads the result of `first`, row y for row y, and is its only reader. */
+static bool follows_row_by_row(const Stage *first, const Stage *second) {
+  const GTensor *between = first->node->output;
+  if (between->n_uses != 1 || between->output >= 0 || first->rows != second->rows || first->rows < 2)
+    return false;
+  for (int o = 0; o < second->compute.n_operands; o++)
+    if (stage_operand_tensor(second, o) == between) {
+      int64_t begin, end;
+      stage_rows_read(second, o, 1, 1, &begin, &end);
+      return begin == 1 && end == 2;
+    }
+  return false;
+}
+
+static void group(Regions *regions, bool fuse) {
+  const Graph *graph = regions->graph;
+  for (size_t i = 0; i < graph->nodes.len; i++) {
+    Stage first = {0}, second = {0};
+    stage_init(regions->arena, &first, graph->nodes.at[i]);
+    bool pair = false;
+    if (fuse && i + 1 < graph->nodes.len && keeps_channels_apart(&first.compute)) {
+      stage_init(regions->arena, &second, graph->nodes.at[i + 1]);
+      pair = follows_row_by_row(&first, &second);
+    }
+    Region *region = region_new(regions, pair ? 2 : 1);
+    region->stages[0] = first;
+    if (pair) {
+      region->stages[1] = second;
+      region->stages[0].step_rows = region->stages[1].step_rows = 1;
+      i++;
+    }
+  }
+}
+
+/* ---- the file ---- */
+
+typedef struct Reader {
+  Diag *diag;
+  const Source *source;
+  uint32_t at;
+} Reader;
+
+static Loc loc_at(const Reader *r, uint32_t begin, uint32_t end) { return (Loc){r->source, begin, end}; }
+
+/* Next word of the line, without comments; false at the end of the line. */
+static bool next_word(Reader *r, uint32_t *begin, uint32_t *end) {
+  const char *text = r->source->text;
+  while (text[r->at] == ' ' || text[r->at] == '\t' || text[r->at] == '\r')
+    r->at++;
+  if (text[r->at] == '/' && text[r->at + 1] == '/')
+    while (text[r->at] && text[r->at] != '\n')
+      r->at++;
+  if (r->at >= r->source->len || text[r->at] == '\n')
+    return false;
+  *begin = r->at;
+  while (r->at < r->source->len && !strchr(" \t\r\n", text[r->at]))
+    r->at++;
+  *end = r->at;
+  return true;
+}
+
+/* PATH or PATH:ROWS. */
+static bool read_stage(Reader *r, Regions *regions, uint32_t begin, uint32_t end, bool *taken, Stage *stage) {
+  const char *text = r->source->text;
+  uint32_t name_end = end;
+  int64_t rows = 0;
+  for (uint32_t i = end; i > begin; i--)
+    if (text[i - 1] == ':') {
+      char *after;
+      rows = strtoll(text + i, &after, 10);
+      if (after != text + end || i == end || rows < 1) {
+        diag_error(r->diag, loc_at(r, i - 1, end), "expected the rows of a step behind ':', a whole number from 1");
+        return false;
+      }
+      name_end = i - 1;
+      break;
+    }
+  size_t length = name_end - begin;
+  for (size_t i = 0; i < regions->graph->nodes.len; i++) {
+    const Node *node = regions->graph->nodes.at[i];
+    if (strlen(node->path) != length || memcmp(node->path, text + begin, length) != 0)
+      continue;
+    if (taken[i]) {
+      diag_error(r->diag, loc_at(r, begin, name_end), "'%s' is in a region already", node->path);
+      return false;
+    }
+    taken[i] = true;
+    stage_init(regions->arena, stage, node);
+    if (rows)
+      stage->step_rows = rows < stage->rows ? rows : stage->rows;
+    return true;
+  }
+  VEC(const char *) paths = {0};
+  for (size_t i = 0; i < regions->graph->nodes.len; i++)
+    VEC_PUSH(regions->arena, paths, regions->graph->nodes.at[i]->path);
+  const char *word = arena_strndup(regions->arena, text + begin, length);
+  const char *near = nearest_word(word, paths.at, paths.len);
+  diag_error(r->diag, loc_at(r, begin, name_end), "no operator of the graph has the path '%s'%s%s%s", word,
+             near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  return false;
+}
+
+/* Every operand of a stage must come from before it. */
+static bool check_order(const Regions *regions, const Region *region, int s, Diag *diag, Loc loc) {
+  const Node *node = region->stages[s].node;
+  for (int k = 0; k < node->n_inputs; k++) {
+    const Node *producer = node->inputs[k]->producer;
+    bool found = producer == NULL;
+    for (int i = 0; !found && i < s; i++)
+      found = region->stages[i].node == producer;
+    for (size_t g = 0; !found && regions->regions.at[g] != region; g++)
+      found = region_stage_of(regions->regions.at[g], producer->output) >= 0;
+    if (!found) {
+      diag_error(diag, loc, "'%s' runs before '%s', whose result it reads", node->path, producer->path);
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool read_line(Reader *r, Regions *regions, bool *taken) {
+  uint32_t begin, end;
+  if (!next_word(r, &begin, &end))
+    return true;
+  uint32_t line = begin;
+  if (end - begin != 6 || memcmp(r->source->text + begin, "region", 6) != 0) {
+    diag_error(r->diag, loc_at(r, begin, end), "expected 'region' and the paths of its operators");
+    return false;
+  }
+  VEC(Stage) stages = {0};
+  while (next_word(r, &begin, &end)) {
+    Stage stage = {0};
+    if (!read_stage(r, regions, begin, end, taken, &stage))
+      return false;
+    VEC_PUSH(regions->arena, stages, stage);
+  }
+  if (stages.len == 0) {
+    diag_error(r->diag, loc_at(r, line, r->at), "a region needs at least one operator");
+    return false;
+  }
+  Region *region = region_new(regions, (int)stages.len);
+  memcpy(region->stages, stages.at, stages.len * sizeof *stages.at);
+  for (int s = 0; s < region->n_stages; s++)
+    if (!check_order(regions, region, s, r->diag, loc_at(r, line, r->at)))
+      return false;
+  return true;
+}
+
+static bool read_regions(Regions *regions, Diag *diag, const Source *file) {
+  Reader r = {diag, file, 0};
+  bool *taken = ARENA_ARRAY(regions->arena, bool, regions->graph->nodes.len + 1);
+  while (r.at < file->len) {
+    if (!read_line(&r, regions, taken))
+      return false;
+    while (r.at < file->len && file->text[r.at] != '\n')
+      r.at++;
+    r.at++;
+  }
+  for (size_t i = 0; i < regions->graph->nodes.len; i++)
+    if (!taken[i]) {
+      diag_error(diag, loc_at(&r, file->len, file->len), "'%s' is in no region", regions->graph->nodes.at[i]->path);
+      return false;
+    }
+  return true;
+}
+
+Regions *region_build(Arena *arena, Diag *diag, const Graph *graph, const Target *target, const RegionOptions *options) {
+  Regions *regions = ARENA_NEW(arena, Regions);
+  regions->arena = arena;
+  regions->graph = graph;
+  regions->target = target;
+  if (!options->regions_file)
+    group(regions, options->fuse);
+  else if (!read_regions(regions, diag, options->regions_file))
+    return NULL;
+  return regions;
+}

@@ -1,0 +1,57 @@
+/* Regions as text. The `region` lines are what --regions reads; all else is
+ * comment. The first
+ * steps are shown as STAGE[first..end). */
+#include "region/region.h"
+
+static const char *storage_text(Arena *arena, const Stage *stage) {
+  switch (stage->storage) {
+  case STORAGE_RING:
+    return arena_printf(arena, "ring of %lld row%s", (long long)stage->ring_rows, stage->ring_rows == 1 ? "" : "s");
+  case STORAGE_WHOLE:
+    return "whole";
+  case STORAGE_OUTPUT:
+    return "output";
+  }
+  return "";
+}
+
+static void print_stage(Writer *w, const Stage *stage) {
+  Arena *scratch = arena_new();
+  write_f(w, "//   %s: ", stage->node->path);
+  shape_print(w, &stage->node->output->shape);
+  write_f(w, " %s", storage_text(scratch, stage));
+  if (stage->in_place >= 0)
+    write_f(w, ", in place of %s", stage_operand_tensor(stage, stage->in_place)->name);
+  write_f(w, ", %s", stage->node->call.def->name);
+  for (int t = 0; t < stage->node->n_tails; t++)
+    write_f(w, " | %s", stage->node->tails[t].call.def->name);
+  write_text(w, "\n");
+  if (stage->schedule)
+    write_f(w, "//   schedule %s: %s\n", stage->node->path, stage->schedule);
+  arena_free(scratch);
+}
+
+void region_print(Writer *w, const Regions *regions) {
+  for (size_t r = 0; r < regions->regions.len; r++) {
+    const Region *region = regions->regions.at[r];
+    write_text(w, "region");
+    for (int s = 0; s < region->n_stages; s++) {
+      const Stage *stage = &region->stages[s];
+      write_f(w, " %s", stage->node->path);
+      if (stage->step_rows != stage->rows)
+        write_f(w, ":%lld", (long long)stage->step_rows);
+    }
+    write_text(w, "\n");
+    for (int s = 0; s < region->n_stages; s++)
+      print_stage(w, &region->stages[s]);
+    enum { SHOWN = 12 };
+    if (region->steps.len == 0)
+      continue;
+    write_f(w, "//   %zu step%s:", region->steps.len, region->steps.len == 1 ? "" : "s");
+    for (size_t i = 0; i < region->steps.len && i < SHOWN; i++) {
+      const Step *step = &region->steps.at[i];
+      write_f(w, " %d[%lld..%lld)", step->stage, (long long)step->first, (long long)(step->first + step->rows));
+    }
+    write_text(w, region->steps.len > SHOWN ? " ...\n" : "\n");
+  }
+}

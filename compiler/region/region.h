@@ -1,0 +1,85 @@
+/* Regions: which operators run together, row by row, and how their loops are
+ * written.
+ *
+ * A region is a chain (or small DAG) of stages, one graph node each. To make
+ * rows of a later stage, earlier stages make the rows it needs; those rows live
+ * in a ring. The row schedule is data: steps (stage, first row, rows), computed
+ * by simulating the chain, executed in order. Nothing is made twice.
+ *
+ * Invariants (region_verify, which replays the steps): every node is in one
+ * region; operands come from earlier regions or earlier stages; each stage makes
+ * its rows in order, once; every row that a step reads has been made and is
+ * still in its ring; rows that somebody outside reads are all made. */
+#ifndef MNCC_REGION_REGION_H
+#define MNCC_REGION_REGION_H
+
+#include "graph/graph.h"
+#include "target/target.h"
+
+/* Where a stage's result lives. */
+typedef enum Storage {
+  STORAGE_RING,   /* `ring_rows` rows in the arena; read inside the region only */
+  STORAGE_WHOLE,  /* all rows in the arena */
+  STORAGE_OUTPUT  /* the caller's memory */
+} Storage;
+
+typedef struct Stage {
+  const Node *node;
+  Compute compute;
+  int64_t rows;      /* of the output, as compute iterates it */
+  int64_t step_rows; /* rows made by one step (the last may make fewer) */
+  Storage storage;
+  int64_t ring_rows; /* rows held; == rows unless STORAGE_RING */
+  int in_place;      /* operand whose memory the result takes over, or -1 */
+  const char *schedule; /* loop schedule: directives of loop/schedule.h */
+} Stage;
+
+typedef struct Step {
+  int stage;
+  int64_t first, rows;
+} Step;
+
+typedef struct Region {
+  int n_stages;
+  Stage *stages;
+  VEC(Step) steps;
+} Region;
+
+typedef struct Regions {
+  Arena *arena;
+  const Graph *graph;
+  const Target *target;
+  VEC(Region *) regions; /* in execution order */
+} Regions;
+
+/* What the command line overrides. */
+typedef struct RegionOptions {
+  bool fuse;                 /* false (--no-fuse): one operator a region */
+  const Source *regions_file;  /* --regions, or null */
+  const Source *schedule_file; /* --schedule, or null */
+} RegionOptions;
+
+/* Groups nodes into regions: from the file, or by the rule in fuse.c. Null after errors in the file. */
+Regions *region_build(Arena *arena, Diag *diag, const Graph *graph, const Target *target, const RegionOptions *options);
+
+/* Passes, a file each. */
+void region_schedule_rows(Regions *regions);  /* steps and ring sizes, by simulation */
+void region_choose_schedules(Regions *regions); /* loop schedules where none is set */
+bool region_read_schedules(Regions *regions, Diag *diag, const Source *file); /* --schedule */
+void region_share_memory(Regions *regions);   /* in_place */
+
+/* The file that --regions reads is what this prints, less the comments. */
+void region_print(Writer *w, const Regions *regions);
+void region_verify(const Regions *regions);
+
+/* ---- questions ---- */
+
+/* The stage of `region` whose output is tensor, or -1. */
+int region_stage_of(const Region *region, const GTensor *tensor);
+/* Tensor operand `o` of a stage (an index into compute.operands); null for a weight. */
+const GTensor *stage_operand_tensor(const Stage *stage, int o);
+/* Rows [*begin, *end) of the operand's tensor that making rows [first, first + rows) reads; all of them if it is read
+ * through another shape. */
+void stage_rows_read(const Stage *stage, int o, int64_t first, int64_t rows, int64_t *begin, int64_t *end);
+
+#endif
