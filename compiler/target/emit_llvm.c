@@ -18,6 +18,7 @@
 
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Core.h>
+#include <llvm-c/DebugInfo.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
 #include <string.h>
@@ -64,6 +65,7 @@ typedef struct Gen {
   Map names; /* Var, Value, Buffer */
   Map memo;  /* Expr, within one statement */
   int depth;
+  bool vectors;                                /* in the loop being written */
   LLVMValueRef arena_pointer, weights_pointer; /* in PREFIX_run */
 } Gen;
 
@@ -580,6 +582,7 @@ static LLVMValueRef emit_convert(Gen *g, const Expr *e, LLVMValueRef a) {
 
 static LLVMValueRef emit_op(Gen *g, Expr *e) {
   LLVMBuilderRef builder = g->builder;
+  g->vectors |= e->type.lanes > 1;
   LLVMValueRef a = NULL, b = NULL, c = NULL;
   int arity = loop_op_arity(e->op);
   if (arity > 0)
@@ -725,6 +728,19 @@ static LLVMValueRef emit_bound(Gen *g, int n, const Affine **bounds, bool greate
   return value;
 }
 
+/* Keeps LLVM from unrolling the loop that ends with `branch`: copies of calls are flash for
+ * nothing. */
+static void forbid_unrolling(Gen *g, LLVMValueRef branch) {
+  static const char disable[] = "llvm.loop.unroll.disable", loop[] = "llvm.loop";
+  LLVMMetadataRef word = LLVMMDStringInContext2(g->context, disable, sizeof disable - 1);
+  LLVMMetadataRef self = LLVMTemporaryMDNode(g->context, NULL, 0);
+  LLVMMetadataRef parts[2] = {self, LLVMMDNodeInContext2(g->context, &word, 1)};
+  LLVMMetadataRef node = LLVMMDNodeInContext2(g->context, parts, 2);
+  LLVMMetadataReplaceAllUsesWith(self, node); /* a loop's node names itself first */
+  LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(g->context, loop, sizeof loop - 1),
+                  LLVMMetadataAsValue(g->context, node));
+}
+
 static void emit_for(Gen *g, const Stmt *s) {
   LLVMValueRef start = emit_bound(g, s->n_lower, s->lower, true);
   LLVMValueRef end = emit_bound(g, s->n_upper, s->upper, false);
@@ -751,13 +767,20 @@ static void emit_for(Gen *g, const Stmt *s) {
   Slot *slot = map_put(&g->names, s->var, phi);
   slot->depth = ++g->depth;
   slot->multiple = multiple;
+  bool vectors_around = g->vectors;
+  g->vectors = false;
   emit_block(g, &s->body);
   g->depth--;
 
   LLVMValueRef next = exact_op(g, LLVMAdd, phi, index_const(g, s->step), true);
   LLVMValueRef more = LLVMBuildICmp(g->builder, LLVMIntSLT, next, end, "");
   LLVMBasicBlockRef latch = LLVMGetInsertBlock(g->builder);
-  LLVMBuildCondBr(g->builder, more, body, after);
+  LLVMValueRef branch = LLVMBuildCondBr(g->builder, more, body, after);
+  /* The schedule has shaped a loop over vectors to the registers: unrolled further, LLVM hoists
+   * more than they hold. Copies of calls are flash for nothing. Scalar loops are LLVM's. */
+  if (g->vectors || g->function == g->run)
+    forbid_unrolling(g, branch);
+  g->vectors |= vectors_around;
   LLVMValueRef values[2] = {start, next};
   LLVMBasicBlockRef blocks[2] = {before, latch};
   LLVMAddIncoming(phi, values, blocks, 2);
@@ -1016,6 +1039,17 @@ static Buffer **interface_buffers(Gen *g, BufferKind kind, size_t *n) {
   return buffers;
 }
 
+/* The blob starts at the strictest alignment in it, since weight_layout counts offsets from there.
+ */
+static int blob_align(Gen *g) {
+  int align = g->target->buffer_align;
+  for (size_t i = 0; i < g->layout.n; i++) {
+    int wanted = buffer_align(g->layout.places[i].buffer);
+    align = wanted > align ? wanted : align;
+  }
+  return align;
+}
+
 static void declare_run(Gen *g) {
   size_t n_inputs, n_outputs;
   Buffer **inputs = interface_buffers(g, BUFFER_INPUT, &n_inputs);
@@ -1032,7 +1066,7 @@ static void declare_run(Gen *g) {
   if (g->options->weights_as_blob) {
     name_param(g->run, at, "weights");
     if (g->layout.total_bytes > 0) {
-      pointer_attributes(g, g->run, at, (uint64_t)g->layout.total_bytes, g->target->buffer_align);
+      pointer_attributes(g, g->run, at, (uint64_t)g->layout.total_bytes, blob_align(g));
       add_attribute(g, g->run, (LLVMAttributeIndex)at + 1, "readonly", 0);
     }
     at++;
@@ -1098,19 +1132,8 @@ static void define_adapter(Gen *g) {
  * and most of a gigabyte. */
 static bool define_weights(Gen *g) {
   g->layout = weight_layout(g->arena, g->program, g->target->buffer_align);
-  if (g->options->weights_as_blob) {
-    for (size_t i = 0; i < g->program->buffers.len; i++) {
-      const Buffer *buffer = g->program->buffers.at[i];
-      if (buffer->kind == BUFFER_WEIGHT && buffer_align(buffer) > g->target->buffer_align) {
-        diag_error(g->diag, (Loc){0},
-                   "weight buffer '%s' wants %d-byte alignment, but target '%s' aligns weights "
-                   "to %d bytes",
-                   buffer->name, buffer_align(buffer), g->target->name, g->target->buffer_align);
-        return false;
-      }
-    }
+  if (g->options->weights_as_blob)
     return true;
-  }
   bool big_endian = LLVMByteOrder(g->data) == LLVMBigEndian;
   bool ok = true;
   g->weight_globals = ARENA_ARRAY(g->arena, LLVMValueRef, g->layout.n + 1);
@@ -1162,6 +1185,15 @@ static bool fits_address_space(Gen *g) {
     diag_error(g->diag, (Loc){0},
                "target triple '%s' has %u-bit pointers; only 32-bit and 64-bit ones are supported",
                g->spec->triple, g->index_bits);
+    return false;
+  }
+  char *layout = LLVMCopyStringRepOfTargetData(g->data);
+  bool flat = !strstr(layout, "-G") && !strstr(layout, "-A");
+  LLVMDisposeMessage(layout);
+  if (!flat) {
+    diag_error(g->diag, (Loc){0},
+               "target triple '%s' has several address spaces, which is not supported",
+               g->spec->triple);
     return false;
   }
   bool ok = true;

@@ -118,14 +118,16 @@ static LLVMTargetMachineRef make_machine(const LlvmSpec *spec, Diag *diag) {
   if (!line[0])
     return machine;
   LLVMDisposeTargetMachine(machine);
-  char *end = strpbrk(line, "\n(");
-  while (end && end > line && (end[0] == '\n' || end[0] == '(' || end[-1] == ' '))
-    *end-- = '\0';
+  char *name = strchr(line, '+') ? strchr(line, '+') : strchr(line, '-');
+  size_t len = name ? strcspn(name, "' \n") : 0;
   if (strstr(line, "processor") || strcmp(spec->cpu, "help") == 0)
     diag_error(diag, (Loc){0}, "unknown CPU '%s' for target triple '%s'", spec->cpu, spec->triple);
+  else if (strstr(line, "feature") && len)
+    diag_error(diag, (Loc){0}, "unknown feature '%.*s' for target triple '%s'", (int)len, name,
+               spec->triple);
   else
-    diag_error(diag, (Loc){0}, "target triple '%s', features '%s': %s", spec->triple,
-               spec->features, line);
+    diag_error(diag, (Loc){0}, "bad CPU '%s' or features '%s' for target triple '%s'", spec->cpu,
+               spec->features, spec->triple);
   return NULL;
 }
 
@@ -135,6 +137,9 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *user) {
   if (severity != LLVMDSError && severity != LLVMDSWarning)
     return;
   char *text = LLVMGetDiagInfoDescription(info);
+  size_t len = strlen(text);
+  while (len > 0 && text[len - 1] == '\n')
+    text[--len] = '\0';
   if (severity == LLVMDSError)
     diag_error(user, (Loc){0}, "LLVM: %s", text);
   else
