@@ -1,0 +1,246 @@
+/* The generated header, which C files, objects and their users share: sizes as
+ * macros, hooks, the declaration of PREFIX_run, and comments that tell what
+ * goes in and out, which layers were compiled and where everything lies in the
+ * arena. Also the assembly that links a weight blob. */
+#include "target/target.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "target/c_text.h"
+
+enum { ABI_VERSION = 1 };
+
+typedef struct Header {
+  Writer *w;
+  Arena *arena;
+  const Program *program;
+  const Target *target;
+  const EmitOptions *options;
+  const char *prefix, *upper;
+} Header;
+
+/* ---- comments ---- */
+
+/* Each line of `text` as a line of a comment that is open. */
+static void comment_lines(Header *h, const char *text) {
+  while (*text) {
+    size_t len = strcspn(text, "\n");
+    const char *line = c_comment_text(h->arena, arena_strndup(h->arena, text, len));
+    write_f(h->w, *line ? " *   %s\n" : " *\n", line);
+    text += len + (text[len] == '\n');
+  }
+}
+
+/* image[224][224][3] of float: height, width, channels */
+static const char *layout_words(const Buffer *buffer) {
+  switch (buffer->rank) {
+  case 3:
+    return " (height, width, channels; channels innermost)";
+  case 1:
+  case 0:
+    return "";
+  default:
+    return " (row-major, the last dimension innermost)";
+  }
+}
+
+static void describe_ports(Header *h, const char *what, const CPorts *ports,
+                           const char *const *names) {
+  for (size_t i = 0; i < ports->n; i++) {
+    const Buffer *buffer = ports->at[i];
+    write_f(h->w, " *   %-8s %s: %s, %" PRId64 " bytes%s\n", what, names[i],
+            c_shape(h->arena, buffer), buffer_bytes(buffer), layout_words(buffer));
+    if (buffer->note)
+      write_f(h->w, " *            %s\n", c_comment_text(h->arena, buffer->note));
+  }
+}
+
+static void memory_map(Header *h) {
+  const Program *program = h->program;
+  write_f(h->w, " *\n * The arena, %" PRId64 " bytes: offset, bytes, steps from first to last use\n",
+          program->arena_bytes < 0 ? 0 : program->arena_bytes);
+  size_t n = 0;
+  for (size_t i = 0; i < program->buffers.len; i++)
+    n += program->buffers.at[i]->kind == BUFFER_ARENA;
+  const Buffer **sorted = ARENA_ARRAY(h->arena, const Buffer *, n);
+  n = 0;
+  for (size_t i = 0; i < program->buffers.len; i++) {
+    const Buffer *buffer = program->buffers.at[i];
+    if (buffer->kind != BUFFER_ARENA)
+      continue;
+    size_t at = n++;
+    for (; at > 0 && sorted[at - 1]->offset > buffer->offset; at--)
+      sorted[at] = sorted[at - 1];
+    sorted[at] = buffer;
+  }
+  for (size_t i = 0; i < n; i++) {
+    const Buffer *buffer = sorted[i];
+    write_f(h->w, " *   %9" PRId64 " %9" PRId64 "  %3d..%-3d  %s %s%s%s\n", buffer->offset,
+            buffer_bytes(buffer), buffer->live_begin, buffer->live_end, buffer->name,
+            c_shape(h->arena, buffer), buffer->note ? "  " : "",
+            buffer->note ? c_comment_text(h->arena, buffer->note) : "");
+  }
+}
+
+static void opening_comment(Header *h, const CSignature *signature) {
+  const Program *program = h->program;
+  write_f(h->w, "/* Network %s, compiled by mncc for target %s. Generated: edit the network instead.\n",
+          c_comment_text(h->arena, program->name), h->target->name);
+  write_text(h->w, " *\n");
+  describe_ports(h, "input", &signature->inputs, signature->input_names);
+  describe_ports(h, "output", &signature->outputs, signature->output_names);
+  if (program->layers) {
+    write_text(h->w, " *\n * Layers\n");
+    comment_lines(h, program->layers);
+  }
+  memory_map(h);
+  write_text(h->w, " *\n * This file belongs to the author of the network; mncc claims no rights in it. */\n");
+}
+
+/* ---- macros ---- */
+
+static void define_int(Header *h, const char *name, int64_t value) {
+  write_f(h->w, "#define %s_%s %" PRId64 "\n", h->upper, name, value);
+}
+
+static void port_macros(Header *h, const char *direction, const CPorts *ports) {
+  CNames *taken = c_names_new(h->arena, NULL);
+  for (size_t i = 0; i < ports->n; i++) {
+    const Buffer *buffer = ports->at[i];
+    /* Names may differ in case only; the claim keeps the macros apart. Lower case there, since
+     * capitals by themselves are varied. */
+    const char *upper = c_upper(h->arena, buffer->name);
+    char *key = arena_printf(h->arena, "m_%s", upper);
+    const char *claimed = c_names_claim(taken, key);
+    const char *name = arena_printf(h->arena, "%s_%s", direction, claimed + strlen("m_"));
+    int rank = buffer->rank;
+    int64_t channels = rank > 0 ? buffer->dims[rank - 1] : 1;
+    int64_t width = rank > 1 ? buffer->dims[rank - 2] : 1;
+    int64_t elems = buffer_elems(buffer);
+    define_int(h, arena_printf(h->arena, "%s_H", name), elems / channels / width);
+    define_int(h, arena_printf(h->arena, "%s_W", name), width);
+    define_int(h, arena_printf(h->arena, "%s_C", name), channels);
+    define_int(h, arena_printf(h->arena, "%s_ELEMS", name), elems);
+    define_int(h, arena_printf(h->arena, "%s_BYTES", name), buffer_bytes(buffer));
+  }
+}
+
+static void hook(Header *h, const char *name, const char *body) {
+  size_t len = strcspn(name, "(");
+  write_f(h->w, "#ifndef %s_%.*s\n#define %s_%s%s%s\n#endif\n", h->upper, (int)len, name, h->upper,
+          name, *body ? " " : "", body);
+}
+
+static void hooks(Header *h) {
+  write_text(h->w, "\n/* Hooks: define them before this header is included, or on the command line. The\n"
+                   " * sections go before definitions of constants, arena and functions, e.g.\n"
+                   " * __attribute__((section(\".qspi\"))); the profile hooks surround each step of a run. */\n");
+  hook(h, "SECTION_WEIGHTS", "");
+  hook(h, "SECTION_ARENA", "");
+  hook(h, "SECTION_CODE", "");
+  hook(h, "PROFILE_BEGIN(i)", "((void)0)");
+  hook(h, "PROFILE_END(i)", "((void)0)");
+}
+
+static void arena_macros(Header *h) {
+  Writer *w = h->w;
+  const char *p = h->upper;
+  write_f(w, "\n/* Before a definition: its alignment, where the language has a word for it. */\n"
+             "#if defined(__GNUC__)\n"
+             "#define %s_ALIGNED(n) __attribute__((aligned(n)))\n"
+             "#elif defined(__cplusplus) && __cplusplus >= 201103L\n"
+             "#define %s_ALIGNED(n) alignas(n)\n"
+             "#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L\n"
+             "#define %s_ALIGNED(n) _Alignas(n)\n"
+             "#elif defined(_MSC_VER)\n"
+             "#define %s_ALIGNED(n) __declspec(align(n))\n"
+             "#endif\n",
+          p, p, p, p);
+  int64_t bytes = h->program->arena_bytes > 0 ? h->program->arena_bytes : 1;
+  write_f(w, "\n/* %s_ARENA(name); defines a static arena to pass to %s_run. */\n"
+             "#if defined(%s_ALIGNED)\n"
+             "#define %s_ARENA(name) \\\n"
+             "  %s_SECTION_ARENA %s_ALIGNED(%s_ARENA_ALIGN) static unsigned char name[%" PRId64 "]\n"
+             "#else\n"
+             "#define %s_ARENA(name) \\\n"
+             "  %s_SECTION_ARENA static union { \\\n"
+             "    unsigned char bytes[%" PRId64 "]; \\\n"
+             "    int64_t i; \\\n"
+             "    long double f; \\\n"
+             "    void *p; \\\n"
+             "  } name##_storage; \\\n"
+             "  static void *const name = &name##_storage\n"
+             "#endif\n",
+          p, h->prefix, p, p, p, p, p, bytes, p, p, bytes);
+}
+
+/* ---- the file ---- */
+
+void emit_header(Writer *w, const Program *program, const Target *target,
+                 const EmitOptions *options) {
+  Header header = {.w = w,
+                   .arena = arena_new(),
+                   .program = program,
+                   .target = target,
+                   .options = options};
+  Header *h = &header;
+  h->prefix = c_prefix(program, options);
+  h->upper = c_upper(h->arena, h->prefix);
+  CSignature signature = c_signature(h->arena, program, options, c_names_new(h->arena, NULL));
+  WeightLayout layout = weight_layout(h->arena, program, target->buffer_align);
+
+  opening_comment(h, &signature);
+  write_f(w, "#ifndef %s_MODEL_H\n#define %s_MODEL_H\n\n#include <stddef.h>\n#include <stdint.h>\n\n",
+          h->upper, h->upper);
+  define_int(h, "ABI_VERSION", ABI_VERSION);
+  define_int(h, "ARENA_BYTES", program->arena_bytes < 0 ? 0 : program->arena_bytes);
+  define_int(h, "ARENA_ALIGN", program->arena_align > 0 ? program->arena_align : 1);
+  define_int(h, "WEIGHT_BYTES", layout.total_bytes);
+  define_int(h, "WEIGHT_ALIGN", target->buffer_align);
+  define_int(h, "MACS", program->macs);
+  port_macros(h, "IN", &signature.inputs);
+  port_macros(h, "OUT", &signature.outputs);
+  hooks(h);
+  arena_macros(h);
+
+  write_f(w, "\n/* What the code takes for granted: bytes of 8 bits, float of 4 bytes. */\n"
+             "typedef char %s_has_8_bit_bytes[sizeof(uint32_t) == 4 ? 1 : -1];\n"
+             "typedef char %s_has_32_bit_float[sizeof(float) == 4 ? 1 : -1];\n",
+          h->prefix, h->prefix);
+  write_text(w, "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
+  if (options->weights_as_blob)
+    write_f(w, "/* The weights, if the assembly that mncc writes for them is linked; they may also be read\n"
+               " * or mapped from their file, to an address that is a multiple of %s_WEIGHT_ALIGN. */\n"
+               "extern const unsigned char %s_weights[];\n\n",
+            h->upper, h->prefix);
+  write_text(w, "/* Runs the network once.\n *\n");
+  if (signature.weights)
+    write_f(w, " *   %s: %s_WEIGHT_BYTES, aligned to %s_WEIGHT_ALIGN\n", signature.weights, h->upper,
+            h->upper);
+  write_f(w, " *   %s: %s_ARENA_BYTES of working memory, aligned to %s_ARENA_ALIGN; need not be\n"
+             " *     initialised, keeps nothing between runs%s\n",
+          signature.arena, h->upper, h->upper,
+          program->arena_bytes > 0 ? "" : "; not used, may be null");
+  write_text(w, " *\n * Inputs, outputs and the arena must not overlap. Runs may go on at the same time if each has\n"
+                " * an arena of its own. */\n");
+  write_f(w, "%s;\n", signature.text);
+  write_text(w, "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
+  arena_free(h->arena);
+}
+
+void emit_blob_assembly(Writer *w, const Program *program, const Target *target,
+                        const EmitOptions *options, const char *file) {
+  const char *prefix = c_prefix(program, options);
+  write_text(w, "/* The weight blob as an object; GNU assembler. */\n");
+  write_f(w, "\t.section .rodata\n\t.balign %d\n\t.globl %s_weights\n\t.type %s_weights, %%object\n",
+          target->buffer_align, prefix, prefix);
+  write_f(w, "%s_weights:\n\t.incbin \"", prefix);
+  for (const char *c = file; *c; c++) {
+    char text[2] = {*c, '\0'};
+    write_text(w, *c == '"' || *c == '\\' ? "\\" : "");
+    write_text(w, text);
+  }
+  write_f(w, "\"\n\t.size %s_weights, . - %s_weights\n", prefix, prefix);
+  write_text(w, "\t.section .note.GNU-stack,\"\",%progbits\n");
+}
