@@ -10,6 +10,9 @@
  * first and the constant last: what does not change in an inner loop is then a
  * common prefix that LICM hoists, and unrolled copies differ in the constant only.
  *
+ * The builder's calls stand in statements of their own, never two among the arguments of one call:
+ * C leaves the order of arguments open, and the output must not depend on who compiled mncc.
+ *
  * Objects must link without a library. So rounding is spelled in operations that
  * need none (llvm.floor and llvm.roundeven are calls on x86-64 before SSE4.1), and
  * functions carry "no-builtins", which keeps memset and memcpy from being invented.
@@ -277,8 +280,9 @@ static LLVMValueRef strided_lanes(Gen *g, LLVMValueRef a, LLVMValueRef b, int fi
   LLVMValueRef pick[128];
   for (int i = 0; i < lanes; i++)
     pick[i] = lane_const(g, first + i * stride);
-  return LLVMBuildShuffleVector(g->builder, as_vector(g, a), as_vector(g, b),
-                                LLVMConstVector(pick, (unsigned)lanes), "");
+  a = as_vector(g, a);
+  b = as_vector(g, b);
+  return LLVMBuildShuffleVector(g->builder, a, b, LLVMConstVector(pick, (unsigned)lanes), "");
 }
 
 static LLVMValueRef splat(Gen *g, LLVMValueRef scalar, int lanes, const char *name) {
@@ -532,43 +536,48 @@ static LLVMValueRef emit_shuffle(Gen *g, const Expr *e, LLVMValueRef a, LLVMValu
   LLVMValueRef pick[64];
   for (int i = 0; i < e->type.lanes; i++)
     pick[i] = lane_const(g, e->lanes[i]);
-  return LLVMBuildShuffleVector(g->builder, as_vector(g, a), as_vector(g, b),
-                                LLVMConstVector(pick, (unsigned)e->type.lanes), "");
+  a = as_vector(g, a);
+  b = as_vector(g, b);
+  return LLVMBuildShuffleVector(g->builder, a, b, LLVMConstVector(pick, (unsigned)e->type.lanes),
+                                "");
 }
 
 static LLVMValueRef emit_mulhi(Gen *g, const Expr *e, LLVMValueRef a, LLVMValueRef b) {
   bool word = e->type.elem == ELEM_I32;
   Type wide = {word ? ELEM_I64 : ELEM_I32, e->type.lanes};
   LLVMTypeRef type = value_type(g, wide);
-  LLVMValueRef product = exact_op(g, LLVMMul, LLVMBuildSExt(g->builder, a, type, ""),
-                                  LLVMBuildSExt(g->builder, b, type, ""), true);
+  a = LLVMBuildSExt(g->builder, a, type, "");
+  b = LLVMBuildSExt(g->builder, b, type, "");
+  LLVMValueRef product = exact_op(g, LLVMMul, a, b, true);
   LLVMValueRef high = LLVMBuildAShr(g->builder, product, int_const(g, wide, word ? 32 : 16), "");
   return LLVMBuildTrunc(g->builder, high, value_type(g, e->type), "");
 }
 
 static LLVMValueRef widened_product(Gen *g, const Expr *e, LLVMValueRef a, LLVMValueRef b) {
   LLVMTypeRef type = i32_lanes(g, e->args[0]->type.lanes);
-  return exact_op(g, LLVMMul, widen(g, a, e->args[0]->type.elem, type),
-                  widen(g, b, e->args[1]->type.elem, type), true);
+  a = widen(g, a, e->args[0]->type.elem, type);
+  b = widen(g, b, e->args[1]->type.elem, type);
+  return exact_op(g, LLVMMul, a, b, true);
 }
 
 static LLVMValueRef emit_dot4(Gen *g, const Expr *e, LLVMValueRef a, LLVMValueRef b,
                               LLVMValueRef c) {
-  LLVMValueRef product = widened_product(g, e, a, b), part[4];
-  for (int j = 0; j < 4; j++)
-    part[j] =
+  LLVMValueRef product = widened_product(g, e, a, b), sum = NULL;
+  for (int j = 0; j < 4; j++) {
+    LLVMValueRef part =
         e->type.lanes == 1
             ? LLVMBuildExtractElement(g->builder, product, lane_const(g, j), "")
             : strided_lanes(g, product, LLVMGetPoison(LLVMTypeOf(product)), j, 4, e->type.lanes);
-  LLVMValueRef sum = exact_op(g, LLVMAdd, exact_op(g, LLVMAdd, part[0], part[1], true),
-                              exact_op(g, LLVMAdd, part[2], part[3], true), true);
+    sum = sum ? exact_op(g, LLVMAdd, sum, part, true) : part;
+  }
   return exact_op(g, LLVMAdd, sum, c, true);
 }
 
 static LLVMValueRef emit_pack(Gen *g, const Expr *e, LLVMValueRef a, LLVMValueRef b) {
   Type half = {e->type.elem, e->args[0]->type.lanes};
-  return strided_lanes(g, saturate(g, a, e->args[0]->type, half),
-                       saturate(g, b, e->args[1]->type, half), 0, 1, e->type.lanes);
+  a = saturate(g, a, e->args[0]->type, half);
+  b = saturate(g, b, e->args[1]->type, half);
+  return strided_lanes(g, a, b, 0, 1, e->type.lanes);
 }
 
 static LLVMValueRef emit_convert(Gen *g, const Expr *e, LLVMValueRef a) {
