@@ -80,14 +80,21 @@ Graph *graph_build(Arena *arena, const Network *network) {
 }
 
 void graph_count_uses(Graph *graph) {
-  for (size_t i = 0; i < graph->inputs.len; i++)
+  int id = 0;
+  for (size_t i = 0; i < graph->inputs.len; i++) {
     graph->inputs.at[i]->n_uses = 0;
-  for (size_t i = 0; i < graph->nodes.len; i++)
+    graph->inputs.at[i]->id = id++;
+  }
+  for (size_t i = 0; i < graph->nodes.len; i++) {
     graph->nodes.at[i]->output->n_uses = 0;
+    graph->nodes.at[i]->output->id = id++;
+  }
   for (size_t i = 0; i < graph->nodes.len; i++)
     for (int k = 0; k < graph->nodes.at[i]->n_inputs; k++)
       graph->nodes.at[i]->inputs[k]->n_uses++;
 }
+
+int graph_tensor_count(const Graph *graph) { return (int)(graph->inputs.len + graph->nodes.len); }
 
 void graph_sweep(Graph *graph) {
   size_t n = 0;

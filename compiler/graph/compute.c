@@ -82,3 +82,13 @@ const Recipe *node_weight(Arena *arena, const Node *node, int source) {
   }
   return call->def->pack ? call->def->pack(arena, call, i, weights[i]) : weights[i];
 }
+
+const char *node_weight_name(const Node *node, int source) {
+  int owner = source / SOURCES_PER_OWNER, i = source % SOURCES_PER_OWNER;
+  const OpCall *call = owner ? &node->tails[owner - 1].call : &node->call;
+  if (!call->def->compute)
+    return i ? "shift" : "scale";
+  OpWeight weights[OP_MAX_WEIGHTS];
+  op_call_weights(call, weights);
+  return weights[i].suffix;
+}

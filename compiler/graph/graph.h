@@ -22,6 +22,7 @@ typedef struct GTensor {
   int input;      /* -1, or position among the network's inputs */
   int output;     /* -1, or position among the network's outputs */
   int n_uses;     /* by nodes; see graph_count_uses */
+  int id;         /* 0, 1, … over all tensors, likewise */
 } GTensor;
 
 enum { NODE_MAX_TAILS = 4, NODE_MAX_INPUTS = OP_MAX_INPUTS + NODE_MAX_TAILS };
@@ -64,10 +65,12 @@ typedef struct Graph {
 /* One node a layer. */
 Graph *graph_build(Arena *arena, const Network *network);
 
-/* Recomputes every tensor's n_uses. */
+/* Recomputes every tensor's n_uses and id. */
 void graph_count_uses(Graph *graph);
 /* Deletes the nodes that a pass has marked by setting output to null. */
 void graph_sweep(Graph *graph);
+/* Tensors in the graph: one more than the largest id. */
+int graph_tensor_count(const Graph *graph);
 
 /* Passes, a file each. */
 void graph_expand(Graph *graph);           /* operators with `expand` become their steps */
@@ -84,6 +87,8 @@ void graph_verify(const Graph *graph);
 /* The node's compute description, tails composed into finish. Operands: the call's, then the tails'; the source of a
  * tensor operand is its number in node->inputs, that of a weight operand is for node_weight. */
 void node_compute(Arena *arena, const Node *node, Compute *compute);
+/* What weight operand `source` is: "weight", "bias", "scale". */
+const char *node_weight_name(const Node *node, int source);
 /* Recipe behind weight operand `source`, in compute layout. */
 const Recipe *node_weight(Arena *arena, const Node *node, int source);
 

@@ -27,10 +27,9 @@ static void verify_weights(const Graph *graph, const Node *node, const OpCall *c
 
 void graph_verify(const Graph *graph) {
   Arena *scratch = arena_new();
-  size_t defined = 0; /* nodes before the current one; producers must be among them */
   for (size_t i = 0; i < graph->nodes.len; i++) {
     const Node *node = graph->nodes.at[i];
-    if (!node->output || node->output->producer != node)
+    if (!node->output || node->output->producer != node || node->output->id != (int)(graph->inputs.len + i))
       fail(graph, node, "the output does not name its producer");
     OpCall call = node->call;
     if (call.def->infer(scratch, &call) || !shape_equal(&call.output, &node->call.output) ||
@@ -42,10 +41,7 @@ void graph_verify(const Graph *graph) {
         fail(graph, node, "an input's shape differs from its tensor's");
       if (k >= node->call.n_inputs && !shape_equal(&input->shape, &node->output->shape))
         fail(graph, node, "a tail's operand has another shape than the node");
-      bool known = !input->producer;
-      for (size_t j = defined; !known && j > 0; j--)
-        known = graph->nodes.at[j - 1] == input->producer;
-      if (!known)
+      if (input->id >= (int)(graph->inputs.len + i))
         fail(graph, node, "an input is read before it is defined");
     }
     verify_weights(graph, node, &node->call, node->weights, node->n_weights);
@@ -54,7 +50,6 @@ void graph_verify(const Graph *graph) {
         fail(graph, node, "a tail is not elementwise");
       verify_weights(graph, node, &node->tails[t].call, node->tails[t].weights, node->tails[t].n_weights);
     }
-    defined = i + 1;
   }
   for (size_t i = 0; i < graph->outputs.len; i++)
     if (!graph->outputs.at[i]->producer && graph->outputs.at[i]->input < 0)

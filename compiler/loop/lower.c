@@ -1,0 +1,582 @@
+/* regions → loops.
+ *
+ * Every stage becomes a kernel: the nest over rows, columns and channels of its
+ * compute description, with the reduction inside. Stages of the same shape share
+ * one kernel (their texts are equal). Every region becomes calls in the entry,
+ * one per step of its row schedule; where the steps repeat with constant
+ * distance they are folded into a loop.
+ *
+ * Taps outside the input are left out by the bounds of the reduction's loops
+ * (max(0, 1 - y)..min(3, 113 - y)), or by a condition where no loop walks with
+ * coefficient one. Rings are rows modulo the ring's height. */
+#include "loop/lower.h"
+
+#include <string.h>
+
+#include "loop/internal.h"
+
+typedef struct Lowering {
+  Arena *arena;
+  const Regions *regions;
+  Program *program;
+  Buffer **buffers; /* of each tensor, by id */
+  PtrMap names;     /* of the program's buffers */
+  VEC(const char *) kernel_texts; /* of program->kernels, interned */
+} Lowering;
+
+/* ---- names ---- */
+
+/* `path` as a C identifier. */
+static const char *identifier(Arena *arena, const char *path) {
+  char *text = arena_strndup(arena, path, strlen(path));
+  for (char *c = text; *c; c++)
+    if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_'))
+      *c = '_';
+  return text[0] >= '0' && text[0] <= '9' ? arena_printf(arena, "_%s", text) : text;
+}
+
+static const char *unique_name(Lowering *l, const char *wanted) {
+  const char *base = identifier(l->arena, wanted), *name = intern(l->arena, base);
+  for (int i = 1; ptr_map_get(&l->names, name); i++)
+    name = intern(l->arena, arena_printf(l->arena, "%s_%d", base, i));
+  ptr_map_put(&l->names, name, (void *)(uintptr_t)name);
+  return name;
+}
+
+/* ---- buffers ---- */
+
+static Buffer *new_buffer(Lowering *l, const char *name, BufferKind kind, Elem elem, int rank, const int64_t *dims) {
+  Buffer *buffer = loop_buffer_new(l->arena, unique_name(l, name), kind, elem, rank, dims);
+  VEC_PUSH(l->arena, l->program->buffers, buffer);
+  return buffer;
+}
+
+static Buffer *interface_buffer(Lowering *l, const char *name, BufferKind kind, const GTensor *tensor, size_t position) {
+  Buffer *buffer = new_buffer(l, name, kind, tensor->shape.elem, tensor->shape.rank, tensor->shape.dims);
+  buffer->position = (int)position;
+  return buffer;
+}
+
+static void make_interface(Lowering *l) {
+  const Graph *graph = l->regions->graph;
+  for (size_t i = 0; i < graph->inputs.len; i++)
+    l->buffers[graph->inputs.at[i]->id] = interface_buffer(l, graph->inputs.at[i]->name, BUFFER_INPUT, graph->inputs.at[i], i);
+  for (size_t i = 0; i < graph->outputs.len; i++)
+    l->buffers[graph->outputs.at[i]->id] =
+        interface_buffer(l, graph->output_names.at[i], BUFFER_OUTPUT, graph->outputs.at[i], i);
+}
+
+static void make_stage_buffer(Lowering *l, const Stage *stage) {
+  const GTensor *tensor = stage->node->output;
+  if (stage->storage == STORAGE_OUTPUT)
+    return;
+  if (stage->in_place >= 0) {
+    l->buffers[tensor->id] = l->buffers[stage_operand_tensor(stage, stage->in_place)->id];
+    return;
+  }
+  int64_t dims[3] = {stage->ring_rows, stage->compute.out[1], stage->compute.out[2]};
+  Buffer *buffer = new_buffer(l, tensor->name, BUFFER_ARENA, tensor->shape.elem, 3, dims);
+  buffer->align = l->regions->target->buffer_align;
+  if (stage->storage == STORAGE_RING)
+    buffer->note = arena_printf(l->arena, "%s, %lld of %lld rows", stage->node->path, (long long)stage->ring_rows,
+                                (long long)stage->rows);
+  else
+    buffer->note = stage->node->path;
+  l->buffers[tensor->id] = buffer;
+}
+
+static Buffer *weight_buffer(Lowering *l, const Stage *stage, const Operand *operand) {
+  const Node *node = stage->node;
+  const char *name = arena_printf(l->arena, "%s_%s", node->path, node_weight_name(node, operand->source));
+  Buffer *buffer = new_buffer(l, name, BUFFER_WEIGHT, ELEM_F32, operand->rank, operand->dims);
+  buffer->align = l->regions->target->buffer_align;
+  buffer->recipe = node_weight(l->arena, node, operand->source);
+  return buffer;
+}
+
+/* ---- one kernel ---- */
+
+typedef struct Nest {
+  Lowering *l;
+  const Stage *stage;
+  const Compute *compute;
+  Kernel *kernel;
+  Buffer *params[COMPUTE_MAX_OPERANDS]; /* of each operand */
+  int64_t ring[COMPUTE_MAX_OPERANDS];   /* rows held of a tensor operand; 0: all of them */
+  Buffer *out;
+  int64_t out_ring;
+  const Affine *dim[COMPUTE_MAX_DIMS];
+  int64_t lo[COMPUTE_MAX_DIMS], hi[COMPUTE_MAX_DIMS]; /* range of each dimension here */
+  Stmt *loops[COMPUTE_MAX_DIMS];
+  Block *block; /* where statements go */
+  int counter;
+} Nest;
+
+static const Type SCALAR_F32 = {ELEM_F32, 1};
+static const Type SCALAR_I32 = {ELEM_I32, 1};
+
+static const Affine *access_affine(const Nest *n, const AccessDim *access, int except) {
+  const Affine *a = affine_const(n->l->arena, access->offset);
+  for (int d = 0; d < DIM_R + n->compute->n_reduce; d++)
+    if (access->coef[d] && d != except)
+      a = affine_add(n->l->arena, a, affine_scale(n->l->arena, n->dim[d], access->coef[d]));
+  return a;
+}
+
+static Expr *load_operand(Nest *n, int o) {
+  const Operand *operand = &n->compute->operands[o];
+  const Affine *index[LOOP_MAX_RANK];
+  for (int i = 0; i < operand->rank; i++) {
+    index[i] = affine_div(n->l->arena, access_affine(n, &operand->access[i], -1), operand->access[i].divide);
+    if (i == 0 && n->ring[o])
+      index[i] = affine_mod(n->l->arena, index[i], n->ring[o]);
+  }
+  return expr_load(n->l->arena, n->params[o], index, 1);
+}
+
+/* Number of taps inside: the product of the reduction loops' lengths. */
+static Expr *tap_count(Nest *n) {
+  Arena *arena = n->l->arena;
+  int64_t constant = 1;
+  Expr *count = NULL;
+  for (int r = 0; r < n->compute->n_reduce; r++) {
+    const Stmt *loop = n->loops[DIM_R + r];
+    if (loop->n_lower == 1 && loop->n_upper == 1) {
+      constant *= n->compute->reduce[r];
+      continue;
+    }
+    Expr *end = expr_index(arena, loop->upper[0]), *begin = expr_index(arena, loop->lower[0]);
+    for (int i = 1; i < loop->n_upper; i++)
+      end = expr_make(arena, OP_MIN, SCALAR_I32, end, expr_index(arena, loop->upper[i]), NULL);
+    for (int i = 1; i < loop->n_lower; i++)
+      begin = expr_make(arena, OP_MAX, SCALAR_I32, begin, expr_index(arena, loop->lower[i]), NULL);
+    Expr *length = expr_make(arena, OP_SUB, SCALAR_I32, end, begin, NULL);
+    count = count ? expr_make(arena, OP_MUL, SCALAR_I32, count, length, NULL) : length;
+  }
+  if (!count)
+    return expr_f32(arena, (float)constant);
+  if (constant != 1)
+    count = expr_make(arena, OP_MUL, SCALAR_I32, count, expr_int(arena, SCALAR_I32, constant), NULL);
+  return expr_make(arena, OP_CONVERT, SCALAR_F32, count, NULL, NULL);
+}
+
+static Expr *scalar_expr(Nest *n, const Scalar *scalar, Expr *acc) {
+  Arena *arena = n->l->arena;
+  switch (scalar->kind) {
+  case SCALAR_CONST:
+    return expr_f32(arena, scalar->value);
+  case SCALAR_ACC:
+    return acc;
+  case SCALAR_OPERAND:
+    return load_operand(n, scalar->operand);
+  case SCALAR_COUNT:
+    return tap_count(n);
+  case SCALAR_OP: {
+    Expr *a = scalar_expr(n, scalar->a, acc);
+    if (scalar->fn == SCALAR_FN_EXP)
+      return loop_exp(arena, n->block, a, &n->counter);
+    Expr *b = scalar->b ? scalar_expr(n, scalar->b, acc) : NULL;
+    Expr *c = scalar->c ? scalar_expr(n, scalar->c, acc) : NULL;
+    return expr_make(arena, scalar->op, SCALAR_F32, a, b, c);
+  }
+  }
+  return NULL;
+}
+
+/* The combine; a multiply-add is one rounding where the target has fma. */
+static Expr *combine_expr(Nest *n, Expr *acc) {
+  const Scalar *combine = n->compute->combine;
+  if (!n->compute->multiply_add || !n->l->regions->target->fma)
+    return scalar_expr(n, combine, acc);
+  return expr_make(n->l->arena, OP_FMA, SCALAR_F32, scalar_expr(n, combine->b->a, acc), scalar_expr(n, combine->b->b, acc), acc);
+}
+
+static void add_bound(Arena *arena, const Affine ***list, int *count, const Affine *bound) {
+  const Affine **grown = ARENA_ARRAY(arena, const Affine *, *count + 1);
+  memcpy(grown, *list, (size_t)*count * sizeof *grown);
+  grown[(*count)++] = bound;
+  *list = grown;
+}
+
+/* Leaves out the taps for which dimension i of operand o is outside: by bounds of a reduction loop, else by
+ * conditions, which are appended to `branch`. */
+static void keep_inside(Nest *n, int o, int i, Stmt *branch) {
+  Arena *arena = n->l->arena;
+  const Operand *operand = &n->compute->operands[o];
+  const AccessDim *access = &operand->access[i];
+  if (access->divide != 1)
+    return;
+  int64_t lo = access->offset, hi = access->offset;
+  int walker = -1;
+  for (int d = 0; d < DIM_R + n->compute->n_reduce; d++) {
+    int64_t a = access->coef[d] * n->lo[d], b = access->coef[d] * n->hi[d];
+    lo += a < b ? a : b;
+    hi += a < b ? b : a;
+    if (d >= DIM_R && access->coef[d] == 1)
+      walker = d;
+  }
+  if (walker >= 0) {
+    const Affine *rest = access_affine(n, access, walker);
+    Stmt *loop = n->loops[walker];
+    if (lo < 0)
+      add_bound(arena, &loop->lower, &loop->n_lower, affine_scale(arena, rest, -1));
+    if (hi >= operand->dims[i])
+      add_bound(arena, &loop->upper, &loop->n_upper, affine_sub(arena, affine_const(arena, operand->dims[i]), rest));
+    return;
+  }
+  const Affine *index = access_affine(n, access, -1);
+  if (lo < 0)
+    add_bound(arena, &branch->conditions, &branch->n_conditions, index);
+  if (hi >= operand->dims[i])
+    add_bound(arena, &branch->conditions, &branch->n_conditions,
+              affine_sub(arena, affine_const(arena, operand->dims[i] - 1), index));
+}
+
+static Stmt *push_value(Nest *n, StmtKind kind, Value *value, Expr *expr) {
+  Stmt *stmt = loop_stmt_new(n->l->arena, kind);
+  stmt->loc = n->stage->node->loc;
+  stmt->value = value;
+  stmt->expr = expr;
+  block_push(n->l->arena, n->block, stmt);
+  return stmt;
+}
+
+/* Opens a loop for dimension d around what follows. */
+static void open_loop(Nest *n, int d, const char *label, int64_t extent) {
+  Stmt *loop = loop_for_new(n->l->arena, loop_var_new(n->l->arena, intern(n->l->arena, label)), 0, extent);
+  loop->loc = n->stage->node->loc;
+  block_push(n->l->arena, n->block, loop);
+  n->block = &loop->body;
+  n->loops[d] = loop;
+  n->dim[d] = affine_var(n->l->arena, loop->var);
+  n->lo[d] = 0;
+  n->hi[d] = extent - 1;
+}
+
+/* var acc = init; the reduction's loops around set acc = combine. */
+static Expr *reduce(Nest *n) {
+  Arena *arena = n->l->arena;
+  const Compute *compute = n->compute;
+  Value *value = ARENA_NEW(arena, Value);
+  value->name = intern(arena, "acc");
+  value->type = SCALAR_F32;
+  value->is_mutable = true;
+  Expr *acc = expr_value(arena, value);
+  Block *outside = n->block;
+  push_value(n, STMT_VAR, value, scalar_expr(n, compute->init, acc));
+  for (int r = 0; r < compute->n_reduce; r++)
+    open_loop(n, DIM_R + r, compute->reduce_label[r], compute->reduce[r]);
+  Stmt *branch = loop_stmt_new(arena, STMT_IF);
+  branch->loc = n->stage->node->loc;
+  for (int o = 0; o < compute->n_operands; o++)
+    for (int i = 0; i < compute->operands[o].rank && !compute->operands[o].is_weight; i++)
+      keep_inside(n, o, i, branch);
+  if (branch->n_conditions) {
+    block_push(arena, n->block, branch);
+    n->block = &branch->body;
+  }
+  push_value(n, STMT_SET, value, combine_expr(n, acc));
+  n->block = outside;
+  return acc;
+}
+
+static void make_body(Nest *n, int64_t rows) {
+  Arena *arena = n->l->arena;
+  const Compute *compute = n->compute;
+  const Affine *first = n->dim[DIM_Y];
+  int64_t first_lo = n->lo[DIM_Y], first_hi = n->hi[DIM_Y];
+  n->block = &n->kernel->body;
+  open_loop(n, DIM_Y, "y", rows);
+  n->dim[DIM_Y] = affine_add(arena, first, n->dim[DIM_Y]);
+  n->lo[DIM_Y] = first_lo;
+  n->hi[DIM_Y] = first_hi + rows - 1;
+  open_loop(n, DIM_X, "x", compute->out[1]);
+  open_loop(n, DIM_C, "c", compute->out[2]);
+  Expr *acc = compute->combine ? reduce(n) : NULL;
+  Stmt *store = loop_stmt_new(arena, STMT_STORE);
+  store->loc = n->stage->node->loc;
+  store->buffer = n->out;
+  for (int i = 0; i < 3; i++)
+    store->index[i] = n->dim[i];
+  if (n->out_ring)
+    store->index[0] = affine_mod(arena, store->index[0], n->out_ring);
+  store->expr = scalar_expr(n, compute->finish, acc);
+  block_push(arena, n->block, store);
+}
+
+static Buffer *new_param(Nest *n, const char *name, Access access, int rank, const int64_t *dims) {
+  Buffer *param = loop_buffer_new(n->l->arena, intern(n->l->arena, name), BUFFER_PARAM, ELEM_F32, rank, dims);
+  param->access = access;
+  param->noalias = true;
+  param->align = n->l->regions->target->buffer_align;
+  VEC_PUSH(n->l->arena, n->kernel->buffers, param);
+  return param;
+}
+
+/* Rows that a tensor's buffer holds if it is a ring, else 0. */
+static int64_t ring_of(const Lowering *l, const GTensor *tensor) {
+  for (size_t r = 0; r < l->regions->regions.len; r++) {
+    const Region *region = l->regions->regions.at[r];
+    int s = region_stage_of(region, tensor);
+    if (s >= 0)
+      return region->stages[s].ring_rows < region->stages[s].rows ? region->stages[s].ring_rows : 0;
+  }
+  return 0;
+}
+
+/* A call site's arguments, in the order of the kernel's buffer parameters. */
+typedef struct Arguments {
+  Buffer *at[COMPUTE_MAX_OPERANDS + 1];
+  int n;
+} Arguments;
+
+/* Parameters for the operands and the result; memory that is shared gets one parameter. */
+static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
+  Lowering *l = n->l;
+  const Stage *stage = n->stage;
+  int n_in = 0, n_weight = 0;
+  for (int o = 0; o < n->compute->n_operands; o++) {
+    const Operand *operand = &n->compute->operands[o];
+    Buffer *argument = operand->is_weight ? weights[o] : l->buffers[stage_operand_tensor(stage, o)->id];
+    int64_t dims[LOOP_MAX_RANK];
+    memcpy(dims, operand->dims, sizeof dims);
+    if (!operand->is_weight && (n->ring[o] = ring_of(l, stage_operand_tensor(stage, o))) != 0)
+      dims[0] = n->ring[o];
+    for (int i = 0; i < o && !operand->is_weight; i++)
+      if (arguments->at[i] == argument && n->params[i]->rank == operand->rank &&
+          memcmp(n->params[i]->dims, dims, (size_t)operand->rank * sizeof *dims) == 0)
+        n->params[o] = n->params[i];
+    if (n->params[o])
+      continue;
+    const char *name = operand->is_weight ? arena_printf(l->arena, "w%d", n_weight++) : arena_printf(l->arena, "in%d", n_in++);
+    n->params[o] = new_param(n, name, ACCESS_IN, operand->rank, dims);
+    /* The caller's memory has the alignment of its elements only. */
+    if (argument->kind == BUFFER_INPUT || argument->kind == BUFFER_OUTPUT)
+      n->params[o]->align = argument->align;
+    arguments->at[arguments->n++] = argument;
+  }
+  Buffer *result = l->buffers[stage->node->output->id];
+  int64_t dims[3] = {stage->ring_rows, n->compute->out[1], n->compute->out[2]};
+  n->out_ring = stage->ring_rows < stage->rows ? stage->ring_rows : 0;
+  if (stage->in_place >= 0) {
+    n->out = n->params[stage->in_place];
+    n->out->access = ACCESS_INOUT;
+    return;
+  }
+  n->out = new_param(n, "out", ACCESS_OUT, 3, dims);
+  if (result->kind == BUFFER_OUTPUT)
+    n->out->align = result->align;
+  arguments->at[arguments->n++] = result;
+}
+
+static const char *describe(Arena *arena, const Stage *stage) {
+  Writer w;
+  writer_init(&w);
+  write_f(&w, "%s: %s", stage->node->path, stage->node->call.def->name);
+  for (int t = 0; t < stage->node->n_tails; t++)
+    write_f(&w, " | %s", stage->node->tails[t].call.def->name);
+  const int64_t *out = stage->compute.out;
+  write_f(&w, ", %lldx%lldx%lld", (long long)out[0], (long long)out[1], (long long)out[2]);
+  const char *text = arena_strndup(arena, w.data, w.len);
+  writer_free(&w);
+  return text;
+}
+
+/* The kernel with this text if there is one, else `kernel` under a name of its own. */
+static Kernel *shared_kernel(Lowering *l, Kernel *kernel, const Stage *stage) {
+  kernel->name = "kernel";
+  Writer w;
+  writer_init(&w);
+  loop_print_kernel(&w, kernel);
+  const char *text = intern_n(l->arena, w.data, w.len);
+  writer_free(&w);
+  const char *note = describe(l->arena, stage);
+  for (size_t i = 0; i < l->kernel_texts.len; i++)
+    if (l->kernel_texts.at[i] == text) {
+      Kernel *known = l->program->kernels.at[i];
+      const char *path = stage->node->path;
+      if (!strstr(known->note, path))
+        known->note = arena_printf(l->arena, "%s; %s", known->note, path);
+      return known;
+    }
+  kernel->name = unique_name(l, stage->node->call.def->name);
+  kernel->note = note;
+  VEC_PUSH(l->arena, l->program->kernels, kernel);
+  VEC_PUSH(l->arena, l->kernel_texts, text);
+  return kernel;
+}
+
+/* A kernel that makes `rows` rows of the stage, from row first_lo … first_hi. */
+static Kernel *make_kernel(Lowering *l, const Stage *stage, Buffer *const *weights, int64_t rows, int64_t first_lo,
+                           int64_t first_hi, Arguments *arguments) {
+  Nest n = {.l = l, .stage = stage, .compute = &stage->compute};
+  n.kernel = ARENA_NEW(l->arena, Kernel);
+  n.kernel->loc = stage->node->loc;
+  n.kernel->schedule = stage->schedule && *stage->schedule ? stage->schedule : NULL;
+  make_params(&n, weights, arguments);
+  if (first_lo == first_hi) {
+    n.dim[DIM_Y] = affine_const(l->arena, first_lo);
+  } else {
+    Var *row = loop_var_new(l->arena, intern(l->arena, "row"));
+    row->is_param = true;
+    row->lo = first_lo;
+    row->hi = first_hi + 1;
+    VEC_PUSH(l->arena, n.kernel->ints, row);
+    n.dim[DIM_Y] = affine_var(l->arena, row);
+  }
+  n.lo[DIM_Y] = first_lo;
+  n.hi[DIM_Y] = first_hi;
+  make_body(&n, rows);
+  return shared_kernel(l, n.kernel, stage);
+}
+
+/* ---- drivers ---- */
+
+typedef struct Call {
+  Kernel *kernel;
+  Arguments arguments;
+  int64_t first; /* the row argument, if the kernel has one */
+} Call;
+
+typedef VEC(Call) Calls;
+
+static Stmt *call_stmt(Lowering *l, const Call *call, const Affine *first) {
+  Stmt *stmt = loop_stmt_new(l->arena, STMT_CALL);
+  stmt->callee = call->kernel;
+  stmt->loc = call->kernel->loc;
+  stmt->buffers = ARENA_ARRAY(l->arena, Buffer *, call->arguments.n);
+  for (int i = 0; i < call->arguments.n; i++)
+    stmt->buffers[i] = call->arguments.at[i];
+  stmt->ints = ARENA_ARRAY(l->arena, const Affine *, call->kernel->ints.len);
+  if (call->kernel->ints.len)
+    stmt->ints[0] = first;
+  return stmt;
+}
+
+static bool same_call(const Call *a, const Call *b) {
+  return a->kernel == b->kernel && a->arguments.n == b->arguments.n &&
+         memcmp(a->arguments.at, b->arguments.at, (size_t)a->arguments.n * sizeof *a->arguments.at) == 0;
+}
+
+/* How often the `period` calls at `at` repeat, each with a constant distance of its row. */
+static size_t repetitions(const Calls *calls, size_t at, size_t period) {
+  size_t times = 1;
+  for (;; times++)
+    for (size_t k = 0; k < period; k++) {
+      size_t i = at + times * period + k;
+      if (i >= calls->len || !same_call(&calls->at[i], &calls->at[at + k]))
+        return times;
+      int64_t distance = calls->at[at + period + k].first - calls->at[at + k].first;
+      if (calls->at[i].first != calls->at[at + k].first + (int64_t)times * distance)
+        return times;
+    }
+}
+
+/* The calls of one region, repetitions folded into loops: at each place the period that covers most. */
+static void push_calls(Lowering *l, const Calls *calls) {
+  enum { MAX_PERIOD = 64 };
+  for (size_t at = 0; at < calls->len;) {
+    size_t best_period = 1, best_times = 1;
+    for (size_t period = 1; period <= MAX_PERIOD && at + 2 * period <= calls->len; period++) {
+      size_t times = repetitions(calls, at, period);
+      if (times > 1 && (times - 1) * period > (best_times - 1) * best_period) {
+        best_times = times;
+        best_period = period;
+      }
+    }
+    if (best_times == 1) {
+      const Call *call = &calls->at[at++];
+      block_push(l->arena, &l->program->entry, call_stmt(l, call, affine_const(l->arena, call->first)));
+      continue;
+    }
+    Var *var = loop_var_new(l->arena, unique_name(l, "i"));
+    Stmt *loop = loop_for_new(l->arena, var, 0, (int64_t)best_times);
+    for (size_t k = 0; k < best_period; k++) {
+      const Call *call = &calls->at[at + k];
+      int64_t distance = calls->at[at + best_period + k].first - call->first;
+      const Affine *first = affine_add_const(l->arena, affine_scale(l->arena, affine_var(l->arena, var), distance), call->first);
+      block_push(l->arena, &loop->body, call_stmt(l, call, first));
+    }
+    block_push(l->arena, &l->program->entry, loop);
+    at += best_times * best_period;
+  }
+}
+
+/* Range of first rows over the stage's steps of this many rows. */
+static void first_rows(const Region *region, const Step *like, int64_t *lo, int64_t *hi) {
+  *lo = *hi = like->first;
+  for (size_t i = 0; i < region->steps.len; i++) {
+    const Step *step = &region->steps.at[i];
+    if (step->stage != like->stage || step->rows != like->rows)
+      continue;
+    *lo = step->first < *lo ? step->first : *lo;
+    *hi = step->first > *hi ? step->first : *hi;
+  }
+}
+
+/* One stage's kernels so far: by number of rows. */
+typedef struct Made {
+  int64_t rows;
+  Call call;
+} Made;
+
+static void lower_region(Lowering *l, const Region *region) {
+  typedef VEC(Made) MadeList;
+  MadeList *made = ARENA_ARRAY(l->arena, MadeList, region->n_stages);
+  Buffer *(*weights)[COMPUTE_MAX_OPERANDS] = arena_alloc_array(l->arena, (size_t)region->n_stages, sizeof *weights);
+  for (int s = 0; s < region->n_stages; s++) {
+    make_stage_buffer(l, &region->stages[s]);
+    for (int o = 0; o < region->stages[s].compute.n_operands; o++)
+      if (region->stages[s].compute.operands[o].is_weight)
+        weights[s][o] = weight_buffer(l, &region->stages[s], &region->stages[s].compute.operands[o]);
+  }
+  Calls calls = {0};
+  for (size_t i = 0; i < region->steps.len; i++) {
+    const Step *step = &region->steps.at[i];
+    const Made *known = NULL;
+    for (size_t k = 0; k < made[step->stage].len && !known; k++)
+      if (made[step->stage].at[k].rows == step->rows)
+        known = &made[step->stage].at[k];
+    if (!known) {
+      Made new = {.rows = step->rows};
+      int64_t lo, hi;
+      first_rows(region, step, &lo, &hi);
+      new.call.kernel = make_kernel(l, &region->stages[step->stage], weights[step->stage], step->rows, lo, hi, &new.call.arguments);
+      VEC_PUSH(l->arena, made[step->stage], new);
+      known = &made[step->stage].at[made[step->stage].len - 1];
+    }
+    Call call = known->call;
+    call.first = step->first;
+    VEC_PUSH(l->arena, calls, call);
+  }
+  push_calls(l, &calls);
+}
+
+/* ---- the header's layer table ---- */
+
+static const char *layer_table(Arena *arena, const Network *network) {
+  Writer w;
+  writer_init(&w);
+  for (size_t i = 0; i < network->layers.len; i++) {
+    const Layer *layer = network->layers.at[i];
+    write_f(&w, "%-28s %-10s %-22s %lld MACs\n", layer->path, layer->call.def->name, shape_text(arena, &layer->output->shape),
+            (long long)op_call_macs(&layer->call));
+  }
+  const char *text = arena_strndup(arena, w.data ? w.data : "", w.len);
+  writer_free(&w);
+  return text;
+}
+
+Program *loop_lower(Arena *arena, const Regions *regions) {
+  Lowering l = {.arena = arena, .regions = regions, .names = {.arena = arena}};
+  l.program = loop_program_new(arena, regions->graph->name);
+  l.program->arena_align = regions->target->buffer_align;
+  l.buffers = ARENA_ARRAY(arena, Buffer *, graph_tensor_count(regions->graph));
+  for (size_t i = 0; i < regions->graph->network->layers.len; i++)
+    l.program->macs += op_call_macs(&regions->graph->network->layers.at[i]->call);
+  l.program->layers = layer_table(arena, regions->graph->network);
+  make_interface(&l);
+  for (size_t r = 0; r < regions->regions.len; r++)
+    lower_region(&l, regions->regions.at[r]);
+  return l.program;
+}
