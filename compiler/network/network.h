@@ -16,9 +16,10 @@
 typedef struct Layer Layer;
 
 typedef struct Tensor {
-  const char *name; /* inputs: the declared name; let and output values: that name; others "t12". Unique. */
+  const char *
+      name; /* inputs: the declared name; let and output values: that name; others "t12". Unique. */
   Shape shape;
-  Layer *producer;  /* null: a network input */
+  Layer *producer; /* null: a network input */
   Loc loc;
 } Tensor;
 
@@ -60,14 +61,18 @@ typedef struct Binding {
 typedef struct NetworkOptions {
   Binding *bindings;
   size_t n_bindings;
-  int64_t resolution; /* 0: not given; sets rho = resolution / height of the first input at rho = 1 */
+  int64_t
+      resolution;   /* 0: not given; sets rho = resolution / height of the first input at rho = 1 */
+  bool no_warnings; /* for a network that was built before with other values */
 } NetworkOptions;
 
 /* Binds parameters, expands blocks, infers shapes. Errors to diag; null then. */
-Network *network_build(Arena *arena, Diag *diag, const AstFile *file, const NetworkOptions *options);
+Network *network_build(Arena *arena, Diag *diag, const AstFile *file,
+                       const NetworkOptions *options);
 
 void network_print(Writer *w, const Network *network);
-/* The network as a PyTorch module whose state_dict names are the weights' names (--emit=pytorch). */
+/* The network as a PyTorch module whose state_dict names are the weights' names (--emit=pytorch).
+ */
 void network_print_pytorch(Writer *w, const Network *network);
 /* Aborts (BUG) with the dump if an invariant does not hold. */
 void network_verify(const Network *network);
@@ -83,8 +88,9 @@ typedef struct LayerCost {
 LayerCost network_layer_cost(const Layer *layer);
 
 typedef struct NetworkCost {
-  LayerCost total; /* activation_bytes: the sum */
-  int64_t peak_bytes; /* largest set of tensors alive at once, every layer on its own: inputs, outputs and what waits */
+  LayerCost total;    /* activation_bytes: the sum */
+  int64_t peak_bytes; /* largest set of tensors alive at once, every layer on its own: inputs,
+                         outputs and what waits */
   int64_t macs_by_kind[5], parameters_by_kind[5]; /* CostKind */
 } NetworkCost;
 NetworkCost network_cost(const Network *network);

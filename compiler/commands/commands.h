@@ -1,0 +1,14 @@
+/* The verbs of mncc beside compiling, a file each. */
+#ifndef MNCC_COMMANDS_COMMANDS_H
+#define MNCC_COMMANDS_COMMANDS_H
+
+#include "options.h"
+
+/* Prints MACs, parameters and activation bytes, per layer and in total, or for
+ * lists of parameter values the trade-off table. Returns the exit status. */
+int command_cost(const Options *options);
+
+/* Compiles in memory and runs the network on input files. Returns the exit status. */
+int command_run(const Options *options);
+
+#endif

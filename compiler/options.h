@@ -1,0 +1,111 @@
+/* The command line, parsed.
+ *
+ * options.c holds one table of all options; --help is printed from it and
+ * parsing only fills this struct. What the values mean (does the file exist,
+ * is there such a pass or target) is for those who use them. */
+#ifndef MNCC_OPTIONS_H
+#define MNCC_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "network/network.h"
+#include "support/arena.h"
+#include "support/diag.h"
+#include "support/vec.h"
+#include "support/writer.h"
+
+/* Exit statuses. */
+enum { EXIT_FINE = 0, EXIT_USER = 1, EXIT_USAGE = 2, EXIT_IO = 3, EXIT_INTERNAL = 70 };
+
+typedef enum Verb { VERB_COMPILE, VERB_COST, VERB_RUN, VERB_COUNT } Verb;
+
+/* What --emit asks for. */
+typedef enum Emit {
+  EMIT_DEFAULT, /* not said: options_emit decides by -o's suffix */
+  EMIT_TOKENS,
+  EMIT_AST,
+  EMIT_NETWORK,
+  EMIT_GRAPH,
+  EMIT_REGIONS,
+  EMIT_LOOPS,
+  EMIT_PLAN,
+  EMIT_C,
+  EMIT_LLVM,
+  EMIT_BC,
+  EMIT_ASM,
+  EMIT_OBJ,
+  EMIT_DOT,
+  EMIT_PYTORCH
+} Emit;
+const char *emit_name(Emit emit); /* "tokens"; "" for the default */
+
+typedef enum Format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV } Format;
+
+typedef enum WeightsAs { WEIGHTS_AS_CONSTANTS, WEIGHTS_AS_BLOB } WeightsAs;
+
+/* The values given to one network parameter; more than one only for `cost`. */
+typedef struct ParameterValues {
+  const char *name;   /* interned */
+  const char *option; /* as given: "--alpha 1,3/4" */
+  size_t n;
+  Rational *values;
+  const char **texts; /* each value as given */
+} ParameterValues;
+
+typedef VEC(const char *) Strings;
+
+typedef struct Options {
+  Arena *arena;
+  Verb verb;
+  const char *input;  /* the network (or loop text); "-": standard input; null only with --help and
+                         the like */
+  Strings run_inputs; /* run: --input FILE and further positional arguments, in order */
+  const char *output; /* -o; null: not given; "-": standard output */
+
+  Emit emit;    /* see options_emit */
+  bool compile; /* -c */
+
+  VEC(ParameterValues) parameters; /* --alpha, --rho, -D */
+  VEC(int64_t) resolutions;
+
+  const char *weights; /* a file, or null; not set with random:SEED */
+  bool weights_random;
+  uint64_t weights_seed;
+  WeightsAs weights_as;
+
+  const char *target;         /* a target's name or an LLVM triple; null: the default */
+  const char *cpu, *features; /* -mcpu, -mattr; null: the target's */
+  int optimize;               /* -O, 0..3; 2 unless said */
+  const char *prefix;
+
+  bool no_fuse;
+  const char *regions, *schedule; /* files */
+
+  Strings print_after; /* pass names, or "all" */
+  Strings skip;
+  const char *stop_after;
+  int verify; /* 1, 0, or -1: the build's default */
+  bool verbose;
+
+  ColorMode color;
+  bool diagnostics_json, werror;
+  Format format;
+
+  bool list_passes, print_ops, print_targets, help, version;
+} Options;
+
+/* Fills *options. False after errors through diag: exit with EXIT_USAGE. Sets diag's
+ * colour and format as soon as it sees them. */
+bool options_parse(Arena *arena, Diag *diag, int argc, char **argv, Options *options);
+
+/* What to make: --emit, else -c, else by the suffix of -o (.c .ll .bc .s .o .py .dot), else C. */
+Emit options_emit(const Options *options);
+
+/* The single values of the parameters, for network_build. (cost sweeps lists itself.) */
+NetworkOptions options_network(Arena *arena, const Options *options);
+
+/* Usage and the options of a verb, from the table. */
+void options_print_help(Writer *w, Verb verb);
+
+#endif
