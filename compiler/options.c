@@ -335,6 +335,7 @@ static const OptionDef table[] = {
     {"--schedule", "FILE", "the loop transformations of each region", COMPILE | RUN, read_string,
      AT(schedule), 0, false},
     {"--input", "FILE", "a further input", RUN, read_strings, AT(run_inputs), 0, false},
+    {"--evaluate", NULL, "run the reference evaluator instead of compiled code", RUN, read_flag, AT(evaluate), 1, false},
     {"--format", "text|json|csv", "form of the report", COST | RUN, read_format, AT(format), 0,
      false},
     {"--print-after", "PASS|all", "print what a pass leaves behind", COMPILE | RUN, read_strings,
@@ -408,6 +409,8 @@ static void check(Parser *p, const Strings *positional, const bool seen[OPTIONS]
                  verbs[o->verb].name);
   if (o->help || o->version || o->list_passes || o->print_ops || o->print_targets)
     return;
+  if (!positional->len && p->diag->errors)
+    return; /* a wrong option may have been meant as the file */
   if (!positional->len) {
     diag_error(p->diag, nowhere, "no input file (usage: %s)", verbs[o->verb].usage);
     return;

@@ -64,7 +64,8 @@ typedef struct Options {
   const char *output; /* -o; null: not given; "-": standard output */
 
   Emit emit;    /* see options_emit */
-  bool compile; /* -c */
+  bool compile;  /* -c */
+  bool evaluate; /* run: by the reference evaluator */
 
   VEC(ParameterValues) parameters; /* --alpha, --rho, -D */
   VEC(int64_t) resolutions;

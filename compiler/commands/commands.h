@@ -1,8 +1,11 @@
-/* The verbs of mncc beside compiling, a file each. */
+/* The verbs of mncc, a file each. Each returns the exit status. */
 #ifndef MNCC_COMMANDS_COMMANDS_H
 #define MNCC_COMMANDS_COMMANDS_H
 
 #include "options.h"
+
+/* Compiles a network or loop text to what --emit, -c or -o's suffix asks for. */
+int command_compile(const Options *options);
 
 /* Prints MACs, parameters and activation bytes, per layer and in total, or for
  * lists of parameter values the trade-off table. Returns the exit status. */

@@ -185,6 +185,9 @@ size_t op_count(void);
 const OpDef *op_at(size_t i);
 int op_attr_index(const OpDef *def, const char *name); /* -1: none */
 
+/* docs/operators.md (--print-ops). */
+void op_print_all(Writer *w);
+
 /* A call with default attributes. */
 void op_call_init(OpCall *call, const OpDef *def);
 int op_call_weights(const OpCall *call, OpWeight *weights);

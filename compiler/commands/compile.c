@@ -1,0 +1,226 @@
+/* mncc NET.mn -o FILE: passes, then the output language, then the files, which
+ * appear together or not at all. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands/commands.h"
+#include "commands/session.h"
+
+static const Loc nowhere = {0};
+
+typedef struct Outputs {
+  OutputFile files[4];
+  size_t n;
+} Outputs;
+
+static void add_output(Outputs *outputs, const char *path, const Writer *w) {
+  outputs->files[outputs->n++] = (OutputFile){path, w->data ? w->data : "", w->len};
+}
+
+/* The stage that an output is made from. */
+static StageKind last_stage(Emit emit) {
+  switch (emit) {
+  case EMIT_TOKENS:
+  case EMIT_AST:
+    return STAGE_AST;
+  case EMIT_NETWORK:
+  case EMIT_PYTORCH:
+    return STAGE_NETWORK;
+  case EMIT_GRAPH:
+  case EMIT_DOT:
+    return STAGE_GRAPH;
+  case EMIT_REGIONS:
+    return STAGE_REGIONS;
+  case EMIT_LOOPS:
+    return STAGE_LOOPS;
+  case EMIT_PLAN:
+  case EMIT_DEFAULT:
+  case EMIT_C:
+  case EMIT_LLVM:
+  case EMIT_BC:
+  case EMIT_ASM:
+  case EMIT_OBJ:
+    return STAGE_PLAN;
+  }
+  return STAGE_PLAN;
+}
+
+/* `path` with its suffix (of the last component) replaced. */
+static const char *with_suffix(Arena *arena, const char *path, const char *suffix) {
+  const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+  size_t stem = dot && (!slash || dot > slash + 1) ? (size_t)(dot - path) : strlen(path);
+  return arena_printf(arena, "%.*s%s", (int)stem, path, suffix);
+}
+
+static const char *base_name(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+/* The network's name as a C identifier. */
+static const char *default_prefix(Arena *arena, const char *name) {
+  char *prefix = arena_strndup(arena, name, strlen(name));
+  for (char *c = prefix; *c; c++)
+    if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *c))
+      *c = '_';
+  return prefix;
+}
+
+static bool is_identifier(const char *text) {
+  if (!*text || (*text >= '0' && *text <= '9'))
+    return false;
+  for (; *text; text++)
+    if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *text))
+      return false;
+  return true;
+}
+
+static bool emits_code(Emit emit) { return last_stage(emit) == STAGE_PLAN && emit != EMIT_PLAN; }
+
+/* C, LLVM IR, assembly or an object into `w`. */
+static bool emit_program(Session *session, Emit emit, Writer *w) {
+  const Compilation *c = &session->compilation;
+  if (emit == EMIT_C) {
+    if (session->emit.triple) {
+      diag_error(&session->diag, nowhere, "C is made for a target of the table, not for the triple '%s' (mncc --print-targets)",
+                 session->emit.triple);
+      return false;
+    }
+    return emit_c(w, c->program, c->target, &session->emit, &session->diag);
+  }
+#if MNCC_HAVE_LLVM
+  LlvmOutput output = emit == EMIT_LLVM ? LLVM_TEXT : emit == EMIT_BC ? LLVM_BITCODE : emit == EMIT_ASM ? LLVM_ASSEMBLY : LLVM_OBJECT;
+  return emit_llvm(w, c->program, c->target, &session->emit, output, &session->diag);
+#else
+  diag_error(&session->diag, nowhere, "this mncc was built without LLVM and emits C only (build it with -DMNCC_LLVM=ON)");
+  return false;
+#endif
+}
+
+/* All weights in the order and at the offsets of the layout. */
+static bool make_blob(Session *session, Writer *w) {
+  const Compilation *c = &session->compilation;
+  WeightLayout layout = weight_layout(session->arena, c->program, c->target->buffer_align);
+  char *bytes = calloc(1, (size_t)layout.total_bytes + 1);
+  if (!bytes)
+    BUG("out of memory for the weights");
+  bool ok = true;
+  for (size_t i = 0; i < layout.n && ok; i++)
+    ok = weight_bytes(layout.places[i].buffer, session->weights, &session->diag, false, bytes + layout.places[i].offset);
+  write_bytes(w, bytes, (size_t)layout.total_bytes);
+  free(bytes);
+  return ok;
+}
+
+static int write_outputs(Session *session, const Outputs *outputs) {
+  const char *failed = NULL;
+  const char *problem = write_files(outputs->files, outputs->n, &failed);
+  if (!problem)
+    return EXIT_FINE;
+  diag_error(&session->diag, nowhere, "cannot write '%s': %s", failed, problem);
+  return EXIT_IO;
+}
+
+/* Code with its header, and the blob where it is asked for. */
+static int compile_program(Session *session, Emit emit) {
+  const Options *options = session->compilation.options;
+  const Program *program = session->compilation.program;
+  Arena *arena = session->arena;
+  bool to_file = options->output && strcmp(options->output, "-") != 0;
+  if (!to_file && emit != EMIT_C && emit != EMIT_LLVM && emit != EMIT_ASM) {
+    diag_error(&session->diag, nowhere, "%s is binary: say where it goes with -o FILE", emit_name(emit));
+    return EXIT_USAGE;
+  }
+  if (options->prefix && !is_identifier(options->prefix)) {
+    diag_error(&session->diag, nowhere, "--prefix: '%s' is no C identifier", options->prefix);
+    return EXIT_USAGE;
+  }
+  int status = session_weights(session);
+  if (status != EXIT_FINE)
+    return status;
+  const char *path = to_file ? options->output : "-";
+  const char *file = to_file ? base_name(options->output) : arena_printf(arena, "%s.c", program->name);
+  session->emit.prefix = options->prefix ? options->prefix : default_prefix(arena, program->name);
+  session->emit.file_name = file;
+  session->emit.header_name = with_suffix(arena, file, ".h");
+
+  Writer writers[4];
+  for (int i = 0; i < 4; i++)
+    writer_init(&writers[i]);
+  Outputs outputs = {0};
+  bool ok = emit_program(session, emit, &writers[0]);
+  add_output(&outputs, path, &writers[0]);
+  if (ok && to_file && (emit == EMIT_C || emit == EMIT_OBJ || emit == EMIT_ASM)) {
+    emit_header(&writers[1], program, session->compilation.target, &session->emit);
+    add_output(&outputs, with_suffix(arena, path, ".h"), &writers[1]);
+  }
+  if (ok && session->emit.weights_as_blob && to_file) {
+    const char *blob = with_suffix(arena, path, ".bin");
+    ok = make_blob(session, &writers[2]);
+    add_output(&outputs, blob, &writers[2]);
+    emit_blob_assembly(&writers[3], program, session->compilation.target, &session->emit, base_name(blob));
+    add_output(&outputs, with_suffix(arena, path, "_weights.S"), &writers[3]);
+  }
+  status = ok && !session->diag.errors ? write_outputs(session, &outputs) : session_failed(session);
+  for (int i = 0; i < 4; i++)
+    writer_free(&writers[i]);
+  return status;
+}
+
+/* Text of a stage. */
+static int write_text_output(Session *session, const Writer *w) {
+  Outputs outputs = {0};
+  const char *output = session->compilation.options->output;
+  add_output(&outputs, output ? output : "-", w);
+  return write_outputs(session, &outputs);
+}
+
+static void print_stage(Session *session, Emit emit, Writer *w) {
+  const Compilation *c = &session->compilation;
+  if (emit == EMIT_DOT)
+    graph_print_dot(w, c->graph);
+  else if (emit == EMIT_PYTORCH)
+    network_print_pytorch(w, c->network);
+  else
+    pipeline_print(w, c, last_stage(emit));
+}
+
+static int compile(Session *session) {
+  Compilation *c = &session->compilation;
+  Emit emit = options_emit(c->options);
+  StageKind last = last_stage(emit);
+  if (c->is_loop_text && last < STAGE_LOOPS) {
+    diag_error(&session->diag, nowhere, "'%s' is loop text: it has no %s", session->source.name, emit_name(emit));
+    return EXIT_USAGE;
+  }
+  Writer w;
+  writer_init(&w);
+  int status;
+  bool stopped = false;
+  if (emit == EMIT_TOKENS)
+    tokens_print(&w, session->arena, &session->diag, &session->source);
+  else
+    pipeline_run(c, last, &w, &stopped);
+  if (session->diag.errors) {
+    status = EXIT_USER;
+  } else if (emit == EMIT_TOKENS || stopped) {
+    status = write_text_output(session, &w);
+  } else if (emits_code(emit)) {
+    status = compile_program(session, emit);
+  } else {
+    print_stage(session, emit, &w);
+    status = write_text_output(session, &w);
+  }
+  writer_free(&w);
+  return status;
+}
+
+int command_compile(const Options *options) {
+  Session session;
+  int status = session_open(&session, options);
+  if (status == EXIT_FINE)
+    status = compile(&session);
+  session_close(&session);
+  return status;
+}

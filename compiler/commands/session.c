@@ -1,0 +1,178 @@
+#include "commands/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const Loc nowhere = {0};
+
+static bool has_suffix(const char *text, const char *suffix) {
+  size_t n = strlen(text), k = strlen(suffix);
+  return n >= k && strcmp(text + n - k, suffix) == 0;
+}
+
+/* Reads `path` into a Source. EXIT_FINE or EXIT_IO. */
+static int read_source(Session *session, const char *path, int slot, Source *source) {
+  size_t len;
+  const char *problem = read_file(path, &session->texts[slot], &len);
+  if (!problem && len > UINT32_MAX / 2)
+    problem = "the file is larger than 2 GB";
+  if (problem) {
+    diag_error(&session->diag, nowhere, "cannot read '%s': %s", path, problem);
+    return EXIT_IO;
+  }
+  *source = (Source){strcmp(path, "-") == 0 ? "<stdin>" : path, session->texts[slot], (uint32_t)len};
+  return EXIT_FINE;
+}
+
+/* --target names a row of the table or an LLVM triple. */
+static int find_target(Session *session, const Options *options) {
+  const char *name = options->target ? options->target : "generic";
+  session->compilation.target = target_find(name);
+  if (session->compilation.target)
+    return EXIT_FINE;
+  if (strchr(name, '-')) {
+    session->compilation.target = target_find("generic");
+    session->emit.triple = name;
+    return EXIT_FINE;
+  }
+  VEC(const char *) names = {0};
+  for (size_t i = 0; i < target_count(); i++)
+    VEC_PUSH(session->arena, names, target_at(i)->name);
+  const char *near = nearest_word(name, names.at, names.len);
+  diag_error(&session->diag, nowhere, "unknown target '%s'%s%s%s (mncc --print-targets lists them; a triple such as arm-none-eabi will do too)",
+             name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  return EXIT_USAGE;
+}
+
+int session_open(Session *session, const Options *options) {
+  *session = (Session){.arena = arena_new()};
+  diag_init(&session->diag, session->arena);
+  session->diag.color = options->color;
+  session->diag.json = options->diagnostics_json;
+  session->diag.werror = options->werror;
+  Compilation *c = &session->compilation;
+  c->arena = session->arena;
+  c->diag = &session->diag;
+  c->options = options;
+  c->source = &session->source;
+  c->is_loop_text = has_suffix(options->input, ".mnl");
+  if (!pipeline_check_options(&session->diag, options))
+    return EXIT_USAGE;
+  int status = find_target(session, options);
+  if (status == EXIT_FINE)
+    status = read_source(session, options->input, 0, &session->source);
+  const char *const files[2] = {options->regions, options->schedule};
+  const Source **into[2] = {&c->regions_file, &c->schedule_file};
+  for (int i = 0; i < 2 && status == EXIT_FINE; i++) {
+    if (!files[i])
+      continue;
+    Source *source = ARENA_NEW(session->arena, Source);
+    status = read_source(session, files[i], i + 1, source);
+    *into[i] = source;
+  }
+  if (options->cpu)
+    session->emit.cpu = options->cpu;
+  if (options->features)
+    session->emit.features = options->features;
+  session->emit.optimize = options->optimize;
+  session->emit.weights_as_blob = options->weights_as == WEIGHTS_AS_BLOB;
+  return status;
+}
+
+void session_close(Session *session) {
+  if (session->weights)
+    weights_close(session->weights);
+  for (int i = 0; i < 3; i++)
+    free(session->texts[i]);
+  arena_free(session->arena);
+}
+
+int session_failed(const Session *session) { return session->diag.errors ? EXIT_USER : EXIT_INTERNAL; }
+
+/* ---- weights ---- */
+
+typedef VEC(const WeightDecl *) Decls;
+
+/* The tensors that a recipe of loop text names; a role is not known there. */
+static void collect_tensors(Arena *arena, const Recipe *recipe, Decls *decls) {
+  if (!recipe)
+    return;
+  collect_tensors(arena, recipe->a, decls);
+  collect_tensors(arena, recipe->b, decls);
+  if (recipe->kind != RECIPE_TENSOR)
+    return;
+  for (size_t i = 0; i < decls->len; i++)
+    if (strcmp(decls->at[i]->name, recipe->name) == 0)
+      return;
+  WeightDecl *decl = ARENA_NEW(arena, WeightDecl);
+  decl->name = recipe->name;
+  decl->role = ROLE_KERNEL;
+  decl->rank = recipe->rank;
+  decl->fan_in = 1;
+  for (int d = 0; d < recipe->rank; d++) {
+    decl->dims[d] = recipe->dims[d];
+    decl->fan_in *= d ? recipe->dims[d] : 1;
+  }
+  VEC_PUSH(arena, *decls, decl);
+}
+
+static void wanted_tensors(Session *session, Decls *decls) {
+  const Compilation *c = &session->compilation;
+  if (c->network) {
+    for (size_t i = 0; i < c->network->weights.len; i++)
+      VEC_PUSH(session->arena, *decls, c->network->weights.at[i]);
+    return;
+  }
+  for (size_t i = 0; i < c->program->buffers.len; i++)
+    collect_tensors(session->arena, c->program->buffers.at[i]->recipe, decls);
+}
+
+/* `name` in the folder of the input file. */
+static const char *beside_input(Session *session, const char *name) {
+  const char *input = session->source.name, *slash = strrchr(input, '/');
+  if (!slash || name[0] == '/')
+    return name;
+  return arena_printf(session->arena, "%.*s%s", (int)(slash - input + 1), input, name);
+}
+
+/* The file to read, or null after an error. */
+static const char *weights_path(Session *session) {
+  const Compilation *c = &session->compilation;
+  if (c->options->weights)
+    return c->options->weights;
+  if (c->network && c->network->weights_file)
+    return beside_input(session, c->network->weights_file);
+  const char *input = session->source.name, *dot = strrchr(input, '.');
+  size_t stem = dot ? (size_t)(dot - input) : strlen(input);
+  const char *beside = arena_printf(session->arena, "%.*s.safetensors", (int)stem, input);
+  if (access(beside, F_OK) == 0)
+    return beside;
+  diag_error(&session->diag, nowhere,
+             "the network needs weights: give --weights FILE or --weights random:SEED, name a file in the network (weights "
+             "\"…\";), or put '%s' beside it",
+             beside);
+  return NULL;
+}
+
+int session_weights(Session *session) {
+  const Compilation *c = &session->compilation;
+  Decls decls = {0};
+  wanted_tensors(session, &decls);
+  if (decls.len == 0)
+    return EXIT_FINE;
+  if (c->options->weights_random) {
+    session->weights = weights_random(session->arena, c->options->weights_seed, decls.at, decls.len);
+  } else {
+    const char *path = weights_path(session);
+    if (!path)
+      return EXIT_USER;
+    session->weights = weights_open(session->arena, &session->diag, nowhere, path);
+    if (!session->weights)
+      return access(path, R_OK) == 0 ? EXIT_USER : EXIT_IO;
+    if (!weights_check(session->weights, &session->diag, nowhere, decls.at, decls.len))
+      return EXIT_USER;
+  }
+  session->emit.weights = session->weights;
+  return EXIT_FINE;
+}

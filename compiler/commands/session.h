@@ -1,0 +1,30 @@
+/* What compiling and running share: opening the input, choosing the target,
+ * running the passes, finding the weights. */
+#ifndef MNCC_COMMANDS_SESSION_H
+#define MNCC_COMMANDS_SESSION_H
+
+#include "pipeline.h"
+
+typedef struct Session {
+  Arena *arena;
+  Diag diag;
+  Source source;
+  Compilation compilation;
+  char *texts[3]; /* malloc'd files: network, regions, schedule */
+  Weights *weights;
+  EmitOptions emit;
+} Session;
+
+/* Reads the input and the files that options name, and finds the target. Returns EXIT_FINE or the exit status after
+ * an error. session_close in either case. */
+int session_open(Session *session, const Options *options);
+void session_close(Session *session);
+
+/* Finds, opens and checks the weights: --weights, the file that the network names, NET.safetensors beside NET.mn.
+ * EXIT_FINE, or the status after an error that names these ways. */
+int session_weights(Session *session);
+
+/* Exit status after diag has errors. */
+int session_failed(const Session *session);
+
+#endif
