@@ -16,7 +16,8 @@
  *   args:    '(' [arg {',' arg}] ')'     arg: expr | NAME '=' expr
  *   params:  '(' [NAME ['=' expr] {',' …}] ')'
  *
- * `in` is an ordinary NAME. A trailing comma is allowed in args, params and
+ * Trees are at most AST_MAX_DEPTH high (deeper text is an error), so walks may
+ * recurse. `in` is an ordinary NAME. A trailing comma is allowed in args, params and
  * lists. Comments are // to the end of the line and slash-star. */
 #ifndef MNCC_AST_AST_H
 #define MNCC_AST_AST_H
@@ -29,6 +30,8 @@
 #include "support/rational.h"
 #include "support/vec.h"
 #include "support/writer.h"
+
+enum { AST_MAX_DEPTH = 1000 };
 
 typedef struct Ast Ast; /* an expression, a flow, or a stage */
 
@@ -79,6 +82,7 @@ struct Ast {
   bool has_args;       /* APPLY always; false: a bare NAME */
   VEC(Ast *) stages;   /* FLOW */
   AstBody *body, *otherwise;
+  int depth; /* height of the tree, bodies included */
 };
 
 typedef struct AstParam {
@@ -107,11 +111,13 @@ typedef struct AstItem {
   AstParams params;
   Ast *value;
   AstBody *body;
+  int depth; /* as in Ast */
 } AstItem;
 
 struct AstBody {
   Loc loc;
   VEC(AstItem *) items;
+  int depth; /* as in Ast */
 };
 
 typedef struct AstFile {

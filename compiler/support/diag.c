@@ -170,8 +170,9 @@ static void write_as_text(Writer *w, const Diag *diag, Severity severity, Loc lo
   write_f(w, "%s%s: %s%s", color(colored, severity_color(severity)), severity_text(severity),
           color(colored, "\033[0m"), color(colored, "\033[1m"));
   write_f(w, "%s%s\n", message, color(colored, "\033[0m"));
-  if (loc.source)
-    write_source_line(w, loc, colored);
+  if (loc.source && line_end(loc.source, clamp(loc.source, loc.begin)) >
+                        line_begin(loc.source, clamp(loc.source, loc.begin)))
+    write_source_line(w, loc, colored); /* an empty line would show nothing */
 }
 
 static void write_json_string(Writer *w, const char *text) {

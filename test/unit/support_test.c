@@ -251,8 +251,6 @@ static void test_diag(Arena *arena) {
                "last {\n"
                "^~~~~~\n"
                "net.mn:5:1: warning: at the end\n"
-               "\n"
-               "^\n"
                "mncc: error: no place\n"
                "net.mn:2:2: error: promoted [-Werror]\n"
                "\tx -> \xc3\xa9? convv(3x3)\n"
