@@ -33,6 +33,8 @@ const char *loop_default_label(Arena *arena, const char *name);
 /* True and how often a loop runs and its first value, if the number does not depend on variables.
  */
 bool loop_trip_count(Arena *arena, const Stmt *loop, const Affine **start, int64_t *count);
+/* Null, or loop_expr_type_error's text with the operation's name where it lacks it. */
+const char *loop_expr_error(Arena *arena, const Expr *e);
 int stmt_rank(const Stmt *stmt); /* how many of `index` are used */
 
 /* ---- copying with substitution (rewrite.c) ---- */

@@ -539,6 +539,14 @@ const char *loop_expr_type_error(const Expr *e) {
   return "no such operation";
 }
 
+const char *loop_expr_error(Arena *arena, const Expr *e) {
+  const char *error = loop_expr_type_error(e);
+  const char *name = loop_op_name(e->op);
+  if (!error || e->op <= OP_INDEX || strncmp(error, name, strlen(name)) == 0)
+    return error;
+  return arena_printf(arena, "%s: %s", name, error);
+}
+
 /* ---- building ---- */
 
 Program *loop_program_new(Arena *arena, const char *name) {

@@ -598,10 +598,10 @@ static Expr *read_number(Reader *r, const MnlExpr *e, bool negative, const Type 
 
 /* The node with its operands, if its types are right. */
 static Expr *checked(Reader *r, Loc loc, Expr *e) {
-  const char *error = loop_expr_type_error(e);
+  const char *error = loop_expr_error(r->arena, e);
   if (!error)
     return e;
-  diag_error(r->diag, loc, "%s: %s", e->op == OP_CONST ? "constant" : loop_op_name(e->op), error);
+  diag_error(r->diag, loc, "%s", error);
   return NULL;
 }
 

@@ -28,8 +28,9 @@ typedef struct Verifier {
   PtrMap names;         /* of the kernel or entry */
   PtrMap sights;        /* Var, Value, Buffer -> Sight */
   Scope scope;
-  Loc loc; /* of the current statement */
-  int top; /* the current top-level statement of the entry */
+  int never; /* loops and conditions around this place that never let it run */
+  Loc loc;   /* of the current statement */
+  int top;   /* the current top-level statement of the entry */
 } Verifier;
 
 static void fail(Verifier *v, Loc loc, const char *format, ...)
@@ -102,10 +103,10 @@ static bool visible(Verifier *v, const void *what, const char *kind, const char 
 
 /* ---- indices ---- */
 
-/* Like affine_range, but false too, without a report, where the place is never reached. */
+/* affine_range, and whether the place is reached as far as is known. */
 static bool range(Verifier *v, const Affine *a, int64_t *min, int64_t *max, bool *reached) {
   bool known = affine_range(v->workings, a, &v->scope, min, max);
-  *reached = !known || *min <= *max;
+  *reached = v->never == 0 && (!known || *min <= *max);
   return known;
 }
 
@@ -130,7 +131,7 @@ static bool check_affine(Verifier *v, const Affine *a) {
     bool reached;
     if (!check_affine(v, t->inside)) {
       ok = false;
-    } else if (!range(v, t->inside, &min, &max, &reached) || (reached && min < 0)) {
+    } else if ((!range(v, t->inside, &min, &max, &reached) || min < 0) && reached) {
       fail(v, v->loc, "%s may be negative where it is divided by %" PRId64,
            affine_text(v, t->inside), t->divisor);
       ok = false;
@@ -152,8 +153,9 @@ static void check_access(Verifier *v, const Buffer *buffer, const Affine *const 
     int64_t min, max;
     bool reached;
     if (!range(v, index[d], &min, &max, &reached)) {
-      fail(v, v->loc, "no bounds are known for index %d of '%s', %s", d, buffer->name,
-           affine_text(v, index[d]));
+      if (reached)
+        fail(v, v->loc, "no bounds are known for index %d of '%s', %s", d, buffer->name,
+             affine_text(v, index[d]));
     } else if (reached && (min < 0 || max > buffer->dims[d] - width)) {
       const char *vector = width > 1 ? arena_printf(v->arena, " in %d lanes", width) : "";
       fail(v, v->loc,
@@ -175,9 +177,9 @@ static void check_expr(Verifier *v, const Expr *e) {
     }
     check_expr(v, e->args[i]);
   }
-  const char *error = loop_expr_type_error(e);
+  const char *error = loop_expr_error(v->arena, e);
   if (error)
-    fail(v, v->loc, "%s: %s", loop_op_name(e->op), error);
+    fail(v, v->loc, "%s", error);
   if (e->op == OP_VALUE) {
     visible(v, e->value, "value", e->value->name);
   } else if (e->op == OP_LOAD || e->op == OP_TABLE) {
@@ -190,8 +192,8 @@ static void check_expr(Verifier *v, const Expr *e) {
   } else if (e->op == OP_INDEX && check_affine(v, e->index[0])) {
     int64_t min, max;
     bool reached;
-    if (!range(v, e->index[0], &min, &max, &reached) ||
-        (reached && (min < INT32_MIN || max > INT32_MAX)))
+    if ((!range(v, e->index[0], &min, &max, &reached) || min < INT32_MIN || max > INT32_MAX) &&
+        reached)
       fail(v, v->loc, "index(%s) may not fit in i32", affine_text(v, e->index[0]));
   }
 }
@@ -255,10 +257,13 @@ static void check_call(Verifier *v, const Stmt *s) {
     bool reached;
     if (!check_affine(v, s->ints[i]))
       continue;
-    if (!range(v, s->ints[i], &min, &max, &reached))
+    bool known = range(v, s->ints[i], &min, &max, &reached);
+    if (!reached)
+      continue;
+    if (!known)
       fail(v, s->loc, "no bounds are known for argument '%s' of '%s'", param->name,
            s->callee->name);
-    else if (reached && (min < param->lo || max >= param->hi))
+    else if (min < param->lo || max >= param->hi)
       fail(v, s->loc,
            "argument '%s' of '%s', %s, is %" PRId64 "..%" PRId64 "; its range is %" PRId64
            "..%" PRId64,
@@ -270,6 +275,19 @@ static void check_call(Verifier *v, const Stmt *s) {
 /* ---- statements ---- */
 
 static void check_block(Verifier *v, const Block *block);
+
+static bool always_below(Verifier *v, const Affine *a, int64_t limit) {
+  int64_t min, max;
+  return affine_range(v->workings, a, &v->scope, &min, &max) && max < limit;
+}
+
+static bool never_runs(Verifier *v, const Stmt *loop) {
+  for (int i = 0; i < loop->n_lower; i++)
+    for (int j = 0; j < loop->n_upper; j++)
+      if (always_below(v, affine_sub(v->workings, loop->upper[j], loop->lower[i]), 1))
+        return true;
+  return false;
+}
 
 static void check_for(Verifier *v, const Stmt *s) {
   if (s->n_lower < 1 || s->n_upper < 1)
@@ -285,9 +303,12 @@ static void check_for(Verifier *v, const Stmt *s) {
     fail(v, s->loc, "'%s' is a parameter and cannot be a loop's variable", s->var->name);
   check_name(v, &v->names, s->loc, s->var->name);
   set_sight(v, s->var, SIGHT_VISIBLE);
+  bool never = ok && never_runs(v, s);
+  v->never += never;
   if (ok)
     VEC_PUSH(v->arena, v->scope.enclosing, s);
   check_block(v, &s->body);
+  v->never -= never;
   if (ok)
     v->scope.enclosing.len--;
   set_sight(v, s->var, SIGHT_GONE);
@@ -297,9 +318,14 @@ static void check_if(Verifier *v, const Stmt *s) {
   bool ok = true;
   for (int i = 0; i < s->n_conditions; i++)
     ok = check_affine(v, s->conditions[i]) && ok;
+  bool never = false;
+  for (int i = 0; ok && i < s->n_conditions; i++)
+    never = never || always_below(v, s->conditions[i], 0);
+  v->never += never;
   if (ok)
     VEC_PUSH(v->arena, v->scope.enclosing, s);
   check_block(v, &s->body);
+  v->never -= never;
   if (ok)
     v->scope.enclosing.len--;
   check_block(v, &s->otherwise);
