@@ -91,7 +91,10 @@ static void mn_error(const Loc *loc, void *scanner, AstBuilder *b, const char *m
 file:
   decls
 | decls NETWORK NAME params body[inside]
-  { ast_file_push(b, ast_definition(b, ITEM_NETWORK, loc_span(@NETWORK, @inside), $NAME, @NAME, $params, $inside)); }
+  {
+    Loc loc = loc_span(@NETWORK, @inside);
+    ast_file_push(b, ast_definition(b, ITEM_NETWORK, loc, $NAME, @NAME, $params, $inside));
+  }
 ;
 
 decls:
@@ -208,8 +211,10 @@ exprs:
 ;
 
 expr_list:
-  expr                          { $$ = ast_list_push(b, ast_list(b, @$), (AstArg){NULL, @expr, $expr}); }
-| expr_list[before] COMMA expr  { $$ = ast_list_push(b, $before, (AstArg){NULL, @expr, $expr}); }
+  expr
+  { $$ = ast_list_push(b, ast_list(b, @$), (AstArg){NULL, @expr, $expr}); }
+| expr_list[before] COMMA expr
+  { $$ = ast_list_push(b, $before, (AstArg){NULL, @expr, $expr}); }
 ;
 
 expr:
@@ -325,7 +330,8 @@ static const char *found_text(AstBuilder *b, int token, Loc loc) {
 
 /* The keyword that the name before the error may have been meant to be. */
 static const char *misspelt_keyword(AstBuilder *b) {
-  static const char *const keywords[] = {"input", "output", "weights", "block", "let", "else", "fn"};
+  static const char *const keywords[] = {"input", "output", "weights", "block",
+                                         "let",   "else",   "fn"};
   if (b->before != MN_NAME ||
       (b->token != MN_NAME && b->token != MN_STRING && b->token != MN_LBRACE))
     return NULL;
@@ -414,8 +420,9 @@ static int yyreport_syntax_error(const yypcontext_t *context, void *scanner, Ast
   Loc before = b->before_loc;
   if (!before.source) {
     diag_error(b->diag, loc, "expected %s, found %s", expected, found);
-  } else if (expects(context, YYSYMBOL_SEMICOLON) && !on_one_line(b->source, before.end, loc.begin)) {
-    /* What is missing is missing at the end of the line before. */
+  } else if (expects(context, YYSYMBOL_SEMICOLON) &&
+             (token == MN_RBRACE || !on_one_line(b->source, before.end, loc.begin))) {
+    /* Missing is the end of the statement before, so that is the place. */
     diag_error(b->diag, (Loc){b->source, before.end, before.end}, "expected ';' after %s",
                ast_quoted_text(b, before));
   } else {

@@ -13,40 +13,74 @@ typedef struct Printer {
 
 /* How tightly a form binds; a weaker one inside a stronger takes parentheses. */
 enum {
-  BIND_FLOW, BIND_OR, BIND_AND, BIND_NOT, BIND_COMPARE, BIND_SUM, BIND_PRODUCT, BIND_NEGATIVE,
+  BIND_FLOW,
+  BIND_OR,
+  BIND_AND,
+  BIND_NOT,
+  BIND_COMPARE,
+  BIND_SUM,
+  BIND_PRODUCT,
+  BIND_NEGATIVE,
   BIND_PRIMARY
 };
 
 const char *ast_op_text(AstOp op) {
   switch (op) {
-  case AST_OP_NEG: return "-";
-  case AST_OP_NOT: return "not";
-  case AST_OP_ADD: return "+";
-  case AST_OP_SUB: return "-";
-  case AST_OP_MUL: return "*";
-  case AST_OP_DIV: return "/";
-  case AST_OP_EQ: return "==";
-  case AST_OP_NE: return "!=";
-  case AST_OP_LT: return "<";
-  case AST_OP_LE: return "<=";
-  case AST_OP_GT: return ">";
-  case AST_OP_GE: return ">=";
-  case AST_OP_AND: return "and";
-  case AST_OP_OR: return "or";
+  case AST_OP_NEG:
+    return "-";
+  case AST_OP_NOT:
+    return "not";
+  case AST_OP_ADD:
+    return "+";
+  case AST_OP_SUB:
+    return "-";
+  case AST_OP_MUL:
+    return "*";
+  case AST_OP_DIV:
+    return "/";
+  case AST_OP_EQ:
+    return "==";
+  case AST_OP_NE:
+    return "!=";
+  case AST_OP_LT:
+    return "<";
+  case AST_OP_LE:
+    return "<=";
+  case AST_OP_GT:
+    return ">";
+  case AST_OP_GE:
+    return ">=";
+  case AST_OP_AND:
+    return "and";
+  case AST_OP_OR:
+    return "or";
   }
   return "";
 }
 
 static int op_binding(AstOp op) {
   switch (op) {
-  case AST_OP_NEG: return BIND_NEGATIVE;
-  case AST_OP_NOT: return BIND_NOT;
-  case AST_OP_ADD: case AST_OP_SUB: return BIND_SUM;
-  case AST_OP_MUL: case AST_OP_DIV: return BIND_PRODUCT;
-  case AST_OP_EQ: case AST_OP_NE: case AST_OP_LT: case AST_OP_LE: case AST_OP_GT: case AST_OP_GE:
+  case AST_OP_NEG:
+    return BIND_NEGATIVE;
+  case AST_OP_NOT:
+    return BIND_NOT;
+  case AST_OP_ADD:
+  case AST_OP_SUB:
+    return BIND_SUM;
+  case AST_OP_MUL:
+  case AST_OP_DIV:
+    return BIND_PRODUCT;
+  case AST_OP_EQ:
+  case AST_OP_NE:
+  case AST_OP_LT:
+  case AST_OP_LE:
+  case AST_OP_GT:
+  case AST_OP_GE:
     return BIND_COMPARE;
-  case AST_OP_AND: return BIND_AND;
-  case AST_OP_OR: return BIND_OR;
+  case AST_OP_AND:
+    return BIND_AND;
+  case AST_OP_OR:
+    return BIND_OR;
   }
   return BIND_PRIMARY;
 }
@@ -55,11 +89,21 @@ static int binding(const Ast *ast) {
   switch (ast->kind) {
   case AST_NUMBER:
     return ast->value.num < 0 ? BIND_NEGATIVE : BIND_PRIMARY;
-  case AST_UNARY: case AST_BINARY:
+  case AST_UNARY:
+  case AST_BINARY:
     return op_binding(ast->op);
-  case AST_FLOW: case AST_REPEAT: case AST_LET: case AST_OUTPUT: case AST_IF: case AST_BODY:
+  case AST_FLOW:
+  case AST_REPEAT:
+  case AST_LET:
+  case AST_OUTPUT:
+  case AST_IF:
+  case AST_BODY:
     return BIND_FLOW;
-  case AST_KERNEL: case AST_STRING: case AST_NAME: case AST_APPLY: case AST_LIST:
+  case AST_KERNEL:
+  case AST_STRING:
+  case AST_NAME:
+  case AST_APPLY:
+  case AST_LIST:
     return BIND_PRIMARY;
   }
   return BIND_PRIMARY;

@@ -18,14 +18,14 @@ typedef struct AstBuilder {
   Diag *diag;
   const Source *source;
   AstFile *file;
-  uint32_t offset;           /* of the next byte to scan */
-  uint32_t bad_end;          /* end of the last unknown character: a run is one error */
-  Loc token_loc, before_loc; /* of the last token and of the one before it */
-  int token, before;         /* their kinds; 0: none */
-  bool complained;           /* the scanner has reported something since the last token */
+  uint32_t offset;            /* of the next byte to scan */
+  uint32_t bad_end;           /* end of the last unknown character: a run is one error */
+  Loc token_loc, before_loc;  /* of the last token and of the one before it */
+  int token, before;          /* their kinds; 0: none */
+  bool complained;            /* the scanner has reported something since the last token */
   bool token_bad, before_bad; /* so for the token, and for the one before it */
-  VEC(Loc) open;             /* brackets not yet closed, for notes */
-  bool truncated;            /* an unterminated comment took the rest of the text */
+  VEC(Loc) open;              /* brackets not yet closed, for notes */
+  bool truncated;             /* an unterminated comment took the rest of the text */
   bool too_deep;
 } AstBuilder;
 

@@ -57,12 +57,18 @@ AstFile *ast_parse(Arena *arena, Diag *diag, const Source *source) {
 
 static const char *kind_text(int token) {
   switch (token) {
-  case MN_NAME: return "name";
-  case MN_NUMBER: return "number";
-  case MN_KERNEL: return "kernel";
-  case MN_STRING: return "string";
-  case MN_END: return "end";
-  default: return token >= MN_NETWORK && token <= MN_NOT ? "keyword" : "symbol";
+  case MN_NAME:
+    return "name";
+  case MN_NUMBER:
+    return "number";
+  case MN_KERNEL:
+    return "kernel";
+  case MN_STRING:
+    return "string";
+  case MN_END:
+    return "end";
+  default:
+    return token >= MN_NETWORK && token <= MN_NOT ? "keyword" : "symbol";
   }
 }
 

@@ -61,8 +61,11 @@ void diag_init(Diag *diag, Arena *arena) {
 /* Bytes of the well-formed UTF-8 character at text (at most `len`); 0: none. */
 static size_t utf8_length(const char *text, size_t len) {
   unsigned char c = (unsigned char)text[0];
-  size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3
-           : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+  size_t n = c < 0x80                ? 1
+             : c >= 0xc2 && c < 0xe0 ? 2
+             : c >= 0xe0 && c < 0xf0 ? 3
+             : c >= 0xf0 && c < 0xf5 ? 4
+                                     : 0;
   if (n == 0 || n > len)
     return 0;
   for (size_t i = 1; i < n; i++)
@@ -79,18 +82,24 @@ static const char *color(bool on, const char *code) { return on ? code : ""; }
 
 static const char *severity_text(Severity severity) {
   switch (severity) {
-  case SEVERITY_ERROR: return "error";
-  case SEVERITY_WARNING: return "warning";
-  case SEVERITY_NOTE: return "note";
+  case SEVERITY_ERROR:
+    return "error";
+  case SEVERITY_WARNING:
+    return "warning";
+  case SEVERITY_NOTE:
+    return "note";
   }
   return "";
 }
 
 static const char *severity_color(Severity severity) {
   switch (severity) {
-  case SEVERITY_ERROR: return "\033[1;31m";
-  case SEVERITY_WARNING: return "\033[1;35m";
-  case SEVERITY_NOTE: return "\033[1;36m";
+  case SEVERITY_ERROR:
+    return "\033[1;31m";
+  case SEVERITY_WARNING:
+    return "\033[1;35m";
+  case SEVERITY_NOTE:
+    return "\033[1;36m";
   }
   return "";
 }
@@ -157,7 +166,8 @@ static void write_as_text(Writer *w, const Diag *diag, Severity severity, Loc lo
   bool colored = diag->color == COLOR_ALWAYS;
   if (diag->color == COLOR_AUTO) {
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-    colored = isatty(STDERR_FILENO) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+    colored =
+        isatty(STDERR_FILENO) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
   }
   write_text(w, color(colored, "\033[1m"));
   if (loc.source) {

@@ -17,8 +17,9 @@
 static int failures;
 
 #define CHECK(condition)                                                                           \
-  ((condition) ? (void)0                                                                           \
-               : (void)(failures++, printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition)))
+  ((condition)                                                                                     \
+       ? (void)0                                                                                   \
+       : (void)(failures++, printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition)))
 
 static bool same(Rational a, int64_t num, int64_t den) { return a.num == num && a.den == den; }
 
@@ -80,7 +81,8 @@ static void test_rational(Arena *arena) {
   CHECK(ok);
 
   CHECK(parses("3", 3, 1) && parses("0.25", 1, 4) && parses("1e-3", 1, 1000));
-  CHECK(parses("6/7", 6, 7) && parses("-0.5", -1, 2) && parses("+2", 2, 1) && parses("1E3", 1000, 1));
+  CHECK(parses("6/7", 6, 7) && parses("-0.5", -1, 2) && parses("+2", 2, 1) &&
+        parses("1E3", 1000, 1));
   CHECK(parses("1.000000000000000000000000000000000000000000000000000", 1, 1));
   CHECK(parses("0.000e999999999999999999999", 0, 1) && parses(".5", 1, 2));
   CHECK(parses("9223372036854775807", INT64_MAX, 1) && refused("9223372036854775808"));
@@ -90,7 +92,8 @@ static void test_rational(Arena *arena) {
   CHECK(refused("1e99") && refused("1e-99") && refused("1e999999999999999999999999"));
   CHECK(refused("0x10") && refused("inf") && refused("nan") && refused("1.2.3"));
   CHECK(prints(arena, 3, 1, "3") && prints(arena, -3, 1, "-3") && prints(arena, 1, 1000, "0.001"));
-  CHECK(prints(arena, -5, 4, "-1.25") && prints(arena, 6, 7, "6/7") && prints(arena, -1, 3, "-1/3"));
+  CHECK(prints(arena, -5, 4, "-1.25") && prints(arena, 6, 7, "6/7") &&
+        prints(arena, -1, 3, "-1/3"));
   CHECK(prints(arena, 1, 1LL << 40, "1/1099511627776"));
   CHECK(prints(arena, INT64_MIN, 1, "-9223372036854775808"));
 }
@@ -166,7 +169,8 @@ static void test_writer(void) {
   CHECK(!write_file(one, "", 0) && file_is(one, ""));
   CHECK(symlink("one", link) == 0 && !write_file(link, "by link", 7) && file_is(one, "by link"));
   CHECK(lstat(link, &after) == 0 && S_ISLNK(after.st_mode));
-  CHECK(!write_file("/dev/null", "x", 1) && stat("/dev/null", &after) == 0 && S_ISCHR(after.st_mode));
+  CHECK(!write_file("/dev/null", "x", 1) && stat("/dev/null", &after) == 0 &&
+        S_ISCHR(after.st_mode));
   CHECK(write_file(folder, "x", 1) != NULL && write_file(absent, "x", 1) != NULL);
   char *data;
   size_t len;
