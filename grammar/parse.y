@@ -185,7 +185,7 @@ apply:
 count:
   NUMBER             { $$ = ast_number(b, @$, $NUMBER); }
 | NAME               { $$ = ast_named(b, AST_NAME, @$, $NAME, @NAME); }
-| LPAREN expr RPAREN { $$ = $expr; }
+| LPAREN expr RPAREN { $$ = $expr; $$->loc = @$; }
 ;
 
 args:
@@ -240,7 +240,7 @@ primary:
 | KERNEL                  { $$ = ast_kernel(b, @$, $KERNEL); }
 | STRING                  { $$ = ast_named(b, AST_STRING, @$, $STRING, @STRING); }
 | apply
-| LPAREN flow RPAREN      { $$ = $flow; }
+| LPAREN flow RPAREN      { $$ = $flow; $$->loc = @$; }
 | LBRACKET exprs RBRACKET { $$ = $exprs; $$->loc = @$; }
 ;
 
