@@ -19,8 +19,8 @@ typedef struct Lowering {
   Arena *arena;
   const Regions *regions;
   Program *program;
-  Buffer **buffers; /* of each tensor, by id */
-  PtrMap names;     /* of the program's buffers */
+  Buffer **buffers;               /* of each tensor, by id */
+  PtrMap names;                   /* of the program's buffers */
   VEC(const char *) kernel_texts; /* of program->kernels, interned */
 } Lowering;
 
@@ -30,7 +30,8 @@ typedef struct Lowering {
 static const char *identifier(Arena *arena, const char *path) {
   char *text = arena_strndup(arena, path, strlen(path));
   for (char *c = text; *c; c++)
-    if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_'))
+    if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
+          *c == '_'))
       *c = '_';
   return text[0] >= '0' && text[0] <= '9' ? arena_printf(arena, "_%s", text) : text;
 }
@@ -45,14 +46,17 @@ static const char *unique_name(Lowering *l, const char *wanted) {
 
 /* ---- buffers ---- */
 
-static Buffer *new_buffer(Lowering *l, const char *name, BufferKind kind, Elem elem, int rank, const int64_t *dims) {
+static Buffer *new_buffer(Lowering *l, const char *name, BufferKind kind, Elem elem, int rank,
+                          const int64_t *dims) {
   Buffer *buffer = loop_buffer_new(l->arena, unique_name(l, name), kind, elem, rank, dims);
   VEC_PUSH(l->arena, l->program->buffers, buffer);
   return buffer;
 }
 
-static Buffer *interface_buffer(Lowering *l, const char *name, BufferKind kind, const GTensor *tensor, size_t position) {
-  Buffer *buffer = new_buffer(l, name, kind, tensor->shape.elem, tensor->shape.rank, tensor->shape.dims);
+static Buffer *interface_buffer(Lowering *l, const char *name, BufferKind kind,
+                                const GTensor *tensor, size_t position) {
+  Buffer *buffer =
+      new_buffer(l, name, kind, tensor->shape.elem, tensor->shape.rank, tensor->shape.dims);
   buffer->position = (int)position;
   return buffer;
 }
@@ -60,7 +64,8 @@ static Buffer *interface_buffer(Lowering *l, const char *name, BufferKind kind, 
 static void make_interface(Lowering *l) {
   const Graph *graph = l->regions->graph;
   for (size_t i = 0; i < graph->inputs.len; i++)
-    l->buffers[graph->inputs.at[i]->id] = interface_buffer(l, graph->inputs.at[i]->name, BUFFER_INPUT, graph->inputs.at[i], i);
+    l->buffers[graph->inputs.at[i]->id] =
+        interface_buffer(l, graph->inputs.at[i]->name, BUFFER_INPUT, graph->inputs.at[i], i);
   for (size_t i = 0; i < graph->outputs.len; i++)
     l->buffers[graph->outputs.at[i]->id] =
         interface_buffer(l, graph->output_names.at[i], BUFFER_OUTPUT, graph->outputs.at[i], i);
@@ -78,8 +83,8 @@ static void make_stage_buffer(Lowering *l, const Stage *stage) {
   Buffer *buffer = new_buffer(l, tensor->name, BUFFER_ARENA, tensor->shape.elem, 3, dims);
   buffer->align = l->regions->target->buffer_align;
   if (stage->storage == STORAGE_RING)
-    buffer->note = arena_printf(l->arena, "%s, %lld of %lld rows", stage->node->path, (long long)stage->ring_rows,
-                                (long long)stage->rows);
+    buffer->note = arena_printf(l->arena, "%s, %lld of %lld rows", stage->node->path,
+                                (long long)stage->ring_rows, (long long)stage->rows);
   else
     buffer->note = stage->node->path;
   l->buffers[tensor->id] = buffer;
@@ -87,7 +92,8 @@ static void make_stage_buffer(Lowering *l, const Stage *stage) {
 
 static Buffer *weight_buffer(Lowering *l, const Stage *stage, const Operand *operand) {
   const Node *node = stage->node;
-  const char *name = arena_printf(l->arena, "%s_%s", node->path, node_weight_name(node, operand->source));
+  const char *name =
+      arena_printf(l->arena, "%s_%s", node->path, node_weight_name(node, operand->source));
   Buffer *buffer = new_buffer(l, name, BUFFER_WEIGHT, ELEM_F32, operand->rank, operand->dims);
   buffer->align = l->regions->target->buffer_align;
   buffer->recipe = node_weight(l->arena, node, operand->source);
@@ -127,7 +133,8 @@ static Expr *load_operand(Nest *n, int o) {
   const Operand *operand = &n->compute->operands[o];
   const Affine *index[LOOP_MAX_RANK];
   for (int i = 0; i < operand->rank; i++) {
-    index[i] = affine_div(n->l->arena, access_affine(n, &operand->access[i], -1), operand->access[i].divide);
+    index[i] = affine_div(n->l->arena, access_affine(n, &operand->access[i], -1),
+                          operand->access[i].divide);
     if (i == 0 && n->ring[o])
       index[i] = affine_mod(n->l->arena, index[i], n->ring[o]);
   }
@@ -156,7 +163,8 @@ static Expr *tap_count(Nest *n) {
   if (!count)
     return expr_f32(arena, (float)constant);
   if (constant != 1)
-    count = expr_make(arena, OP_MUL, SCALAR_I32, count, expr_int(arena, SCALAR_I32, constant), NULL);
+    count =
+        expr_make(arena, OP_MUL, SCALAR_I32, count, expr_int(arena, SCALAR_I32, constant), NULL);
   return expr_make(arena, OP_CONVERT, SCALAR_F32, count, NULL, NULL);
 }
 
@@ -188,7 +196,8 @@ static Expr *combine_expr(Nest *n, Expr *acc) {
   const Scalar *combine = n->compute->combine;
   if (!n->compute->multiply_add || !n->l->regions->target->fma)
     return scalar_expr(n, combine, acc);
-  return expr_make(n->l->arena, OP_FMA, SCALAR_F32, scalar_expr(n, combine->b->a, acc), scalar_expr(n, combine->b->b, acc), acc);
+  return expr_make(n->l->arena, OP_FMA, SCALAR_F32, scalar_expr(n, combine->b->a, acc),
+                   scalar_expr(n, combine->b->b, acc), acc);
 }
 
 static void add_bound(Arena *arena, const Affine ***list, int *count, const Affine *bound) {
@@ -198,8 +207,8 @@ static void add_bound(Arena *arena, const Affine ***list, int *count, const Affi
   *list = grown;
 }
 
-/* Leaves out the taps for which dimension i of operand o is outside: by bounds of a reduction loop, else by
- * conditions, which are appended to `branch`. */
+/* Leaves out the taps for which dimension i of operand o is outside: by bounds of a reduction loop,
+ * else by conditions, which are appended to `branch`. */
 static void keep_inside(Nest *n, int o, int i, Stmt *branch) {
   Arena *arena = n->l->arena;
   const Operand *operand = &n->compute->operands[o];
@@ -221,7 +230,8 @@ static void keep_inside(Nest *n, int o, int i, Stmt *branch) {
     if (lo < 0)
       add_bound(arena, &loop->lower, &loop->n_lower, affine_scale(arena, rest, -1));
     if (hi >= operand->dims[i])
-      add_bound(arena, &loop->upper, &loop->n_upper, affine_sub(arena, affine_const(arena, operand->dims[i]), rest));
+      add_bound(arena, &loop->upper, &loop->n_upper,
+                affine_sub(arena, affine_const(arena, operand->dims[i]), rest));
     return;
   }
   const Affine *index = access_affine(n, access, -1);
@@ -243,7 +253,8 @@ static Stmt *push_value(Nest *n, StmtKind kind, Value *value, Expr *expr) {
 
 /* Opens a loop for dimension d around what follows. */
 static void open_loop(Nest *n, int d, const char *label, int64_t extent) {
-  Stmt *loop = loop_for_new(n->l->arena, loop_var_new(n->l->arena, intern(n->l->arena, label)), 0, extent);
+  Stmt *loop =
+      loop_for_new(n->l->arena, loop_var_new(n->l->arena, intern(n->l->arena, label)), 0, extent);
   loop->loc = n->stage->node->loc;
   block_push(n->l->arena, n->block, loop);
   n->block = &loop->body;
@@ -305,7 +316,8 @@ static void make_body(Nest *n, int64_t rows) {
 }
 
 static Buffer *new_param(Nest *n, const char *name, Access access, int rank, const int64_t *dims) {
-  Buffer *param = loop_buffer_new(n->l->arena, intern(n->l->arena, name), BUFFER_PARAM, ELEM_F32, rank, dims);
+  Buffer *param =
+      loop_buffer_new(n->l->arena, intern(n->l->arena, name), BUFFER_PARAM, ELEM_F32, rank, dims);
   param->access = access;
   param->noalias = true;
   param->align = n->l->regions->target->buffer_align;
@@ -337,7 +349,8 @@ static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
   int n_in = 0, n_weight = 0;
   for (int o = 0; o < n->compute->n_operands; o++) {
     const Operand *operand = &n->compute->operands[o];
-    Buffer *argument = operand->is_weight ? weights[o] : l->buffers[stage_operand_tensor(stage, o)->id];
+    Buffer *argument =
+        operand->is_weight ? weights[o] : l->buffers[stage_operand_tensor(stage, o)->id];
     int64_t dims[LOOP_MAX_RANK];
     memcpy(dims, operand->dims, sizeof dims);
     if (!operand->is_weight && (n->ring[o] = ring_of(l, stage_operand_tensor(stage, o))) != 0)
@@ -348,7 +361,8 @@ static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
         n->params[o] = n->params[i];
     if (n->params[o])
       continue;
-    const char *name = operand->is_weight ? arena_printf(l->arena, "w%d", n_weight++) : arena_printf(l->arena, "in%d", n_in++);
+    const char *name = operand->is_weight ? arena_printf(l->arena, "w%d", n_weight++)
+                                          : arena_printf(l->arena, "in%d", n_in++);
     n->params[o] = new_param(n, name, ACCESS_IN, operand->rank, dims);
     /* The caller's memory has the alignment of its elements only. */
     if (argument->kind == BUFFER_INPUT || argument->kind == BUFFER_OUTPUT)
@@ -407,8 +421,8 @@ static Kernel *shared_kernel(Lowering *l, Kernel *kernel, const Stage *stage) {
 }
 
 /* A kernel that makes `rows` rows of the stage, from row first_lo … first_hi. */
-static Kernel *make_kernel(Lowering *l, const Stage *stage, Buffer *const *weights, int64_t rows, int64_t first_lo,
-                           int64_t first_hi, Arguments *arguments) {
+static Kernel *make_kernel(Lowering *l, const Stage *stage, Buffer *const *weights, int64_t rows,
+                           int64_t first_lo, int64_t first_hi, Arguments *arguments) {
   Nest n = {.l = l, .stage = stage, .compute = &stage->compute};
   n.kernel = ARENA_NEW(l->arena, Kernel);
   n.kernel->loc = stage->node->loc;
@@ -455,7 +469,8 @@ static Stmt *call_stmt(Lowering *l, const Call *call, const Affine *first) {
 
 static bool same_call(const Call *a, const Call *b) {
   return a->kernel == b->kernel && a->arguments.n == b->arguments.n &&
-         memcmp(a->arguments.at, b->arguments.at, (size_t)a->arguments.n * sizeof *a->arguments.at) == 0;
+         memcmp(a->arguments.at, b->arguments.at,
+                (size_t)a->arguments.n * sizeof *a->arguments.at) == 0;
 }
 
 /* How often the `period` calls at `at` repeat, each with a constant distance of its row. */
@@ -472,7 +487,8 @@ static size_t repetitions(const Calls *calls, size_t at, size_t period) {
     }
 }
 
-/* The calls of one region, repetitions folded into loops: at each place the period that covers most. */
+/* The calls of one region, repetitions folded into loops: at each place the period that covers
+ * most. */
 static void push_calls(Lowering *l, const Calls *calls) {
   enum { MAX_PERIOD = 64 };
   for (size_t at = 0; at < calls->len;) {
@@ -486,15 +502,17 @@ static void push_calls(Lowering *l, const Calls *calls) {
     }
     if (best_times == 1) {
       const Call *call = &calls->at[at++];
-      block_push(l->arena, &l->program->entry, call_stmt(l, call, affine_const(l->arena, call->first)));
+      block_push(l->arena, &l->program->entry,
+                 call_stmt(l, call, affine_const(l->arena, call->first)));
       continue;
     }
-    Var *var = loop_var_new(l->arena, unique_name(l, "i"));
+    Var *var = loop_var_new(l->arena, unique_name(l, "step"));
     Stmt *loop = loop_for_new(l->arena, var, 0, (int64_t)best_times);
     for (size_t k = 0; k < best_period; k++) {
       const Call *call = &calls->at[at + k];
       int64_t distance = calls->at[at + best_period + k].first - call->first;
-      const Affine *first = affine_add_const(l->arena, affine_scale(l->arena, affine_var(l->arena, var), distance), call->first);
+      const Affine *first = affine_add_const(
+          l->arena, affine_scale(l->arena, affine_var(l->arena, var), distance), call->first);
       block_push(l->arena, &loop->body, call_stmt(l, call, first));
     }
     block_push(l->arena, &l->program->entry, loop);
@@ -523,12 +541,14 @@ typedef struct Made {
 static void lower_region(Lowering *l, const Region *region) {
   typedef VEC(Made) MadeList;
   MadeList *made = ARENA_ARRAY(l->arena, MadeList, region->n_stages);
-  Buffer *(*weights)[COMPUTE_MAX_OPERANDS] = arena_alloc_array(l->arena, (size_t)region->n_stages, sizeof *weights);
+  Buffer *(*weights)[COMPUTE_MAX_OPERANDS] =
+      arena_alloc_array(l->arena, (size_t)region->n_stages, sizeof *weights);
   for (int s = 0; s < region->n_stages; s++) {
     make_stage_buffer(l, &region->stages[s]);
     for (int o = 0; o < region->stages[s].compute.n_operands; o++)
       if (region->stages[s].compute.operands[o].is_weight)
-        weights[s][o] = weight_buffer(l, &region->stages[s], &region->stages[s].compute.operands[o]);
+        weights[s][o] =
+            weight_buffer(l, &region->stages[s], &region->stages[s].compute.operands[o]);
   }
   Calls calls = {0};
   for (size_t i = 0; i < region->steps.len; i++) {
@@ -541,7 +561,8 @@ static void lower_region(Lowering *l, const Region *region) {
       Made new = {.rows = step->rows};
       int64_t lo, hi;
       first_rows(region, step, &lo, &hi);
-      new.call.kernel = make_kernel(l, &region->stages[step->stage], weights[step->stage], step->rows, lo, hi, &new.call.arguments);
+      new.call.kernel = make_kernel(l, &region->stages[step->stage], weights[step->stage],
+                                    step->rows, lo, hi, &new.call.arguments);
       VEC_PUSH(l->arena, made[step->stage], new);
       known = &made[step->stage].at[made[step->stage].len - 1];
     }
@@ -559,8 +580,8 @@ static const char *layer_table(Arena *arena, const Network *network) {
   writer_init(&w);
   for (size_t i = 0; i < network->layers.len; i++) {
     const Layer *layer = network->layers.at[i];
-    write_f(&w, "%-28s %-10s %-22s %lld MACs\n", layer->path, layer->call.def->name, shape_text(arena, &layer->output->shape),
-            (long long)op_call_macs(&layer->call));
+    write_f(&w, "%-28s %-10s %-22s %lld MACs\n", layer->path, layer->call.def->name,
+            shape_text(arena, &layer->output->shape), (long long)op_call_macs(&layer->call));
   }
   const char *text = arena_strndup(arena, w.data ? w.data : "", w.len);
   writer_free(&w);

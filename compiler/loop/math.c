@@ -12,7 +12,9 @@
 static const Type F32 = {ELEM_F32, 1};
 static const Type I32 = {ELEM_I32, 1};
 
-static Expr *binary(Arena *arena, LoopOp op, Expr *a, Expr *b) { return expr_make(arena, op, a->type, a, b, NULL); }
+static Expr *binary(Arena *arena, LoopOp op, Expr *a, Expr *b) {
+  return expr_make(arena, op, a->type, a, b, NULL);
+}
 
 /* let NAME_counter = expr; the value as an expression. */
 static Expr *let(Arena *arena, Block *block, const char *name, int *counter, Expr *expr) {
@@ -28,25 +30,33 @@ static Expr *let(Arena *arena, Block *block, const char *name, int *counter, Exp
 /* 2^n as f32, |n| <= 126: the exponent field of a float. */
 static Expr *power_of_two(Arena *arena, Expr *n) {
   Expr *biased = binary(arena, OP_ADD, n, expr_int(arena, I32, 127));
-  return expr_make(arena, OP_BITCAST, F32, binary(arena, OP_SHL, biased, expr_int(arena, I32, 23)), NULL, NULL);
+  return expr_make(arena, OP_BITCAST, F32, binary(arena, OP_SHL, biased, expr_int(arena, I32, 23)),
+                   NULL, NULL);
 }
 
 Expr *loop_exp(Arena *arena, Block *block, Expr *x, int *counter) {
-  /* Clamped so that n is small; beyond, the result is 0 or infinity anyway. NaN passes (second operands win). */
+  /* Clamped so that n is small; beyond, the result is 0 or infinity anyway. NaN passes (second
+   * operands win). */
   Expr *below = binary(arena, OP_MIN, expr_f32(arena, 89.0f), x);
   Expr *t = let(arena, block, "t", counter, binary(arena, OP_MAX, expr_f32(arena, -104.0f), below));
   Expr *scaled = binary(arena, OP_MUL, t, expr_f32(arena, 1.44269504088896341f));
   Expr *n = let(arena, block, "n", counter, expr_make(arena, OP_NEAREST, I32, scaled, NULL, NULL));
   Expr *nf = let(arena, block, "nf", counter, expr_make(arena, OP_CONVERT, F32, n, NULL, NULL));
   Expr *high = binary(arena, OP_SUB, t, binary(arena, OP_MUL, nf, expr_f32(arena, 0.693359375f)));
-  Expr *r = let(arena, block, "r", counter, binary(arena, OP_SUB, high, binary(arena, OP_MUL, nf, expr_f32(arena, -2.12194440e-4f))));
-  static const float coefficients[] = {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
+  Expr *r =
+      let(arena, block, "r", counter,
+          binary(arena, OP_SUB, high, binary(arena, OP_MUL, nf, expr_f32(arena, -2.12194440e-4f))));
+  static const float coefficients[] = {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
+                                       1.6666665459e-1f, 5.0000001201e-1f};
   Expr *p = expr_f32(arena, 1.9875691500e-4f);
   for (size_t i = 0; i < sizeof coefficients / sizeof *coefficients; i++)
     p = binary(arena, OP_ADD, binary(arena, OP_MUL, p, r), expr_f32(arena, coefficients[i]));
   Expr *square = binary(arena, OP_MUL, r, r);
-  Expr *e = binary(arena, OP_ADD, binary(arena, OP_ADD, binary(arena, OP_MUL, p, square), r), expr_f32(arena, 1.0f));
-  Expr *half = let(arena, block, "half", counter, binary(arena, OP_SHR, n, expr_int(arena, I32, 1)));
+  Expr *e = binary(arena, OP_ADD, binary(arena, OP_ADD, binary(arena, OP_MUL, p, square), r),
+                   expr_f32(arena, 1.0f));
+  Expr *half =
+      let(arena, block, "half", counter, binary(arena, OP_SHR, n, expr_int(arena, I32, 1)));
   Expr *first = binary(arena, OP_MUL, e, power_of_two(arena, half));
-  return let(arena, block, "e", counter, binary(arena, OP_MUL, first, power_of_two(arena, binary(arena, OP_SUB, n, half))));
+  return let(arena, block, "e", counter,
+             binary(arena, OP_MUL, first, power_of_two(arena, binary(arena, OP_SUB, n, half))));
 }

@@ -6,8 +6,10 @@
 
 #include "loop/transform.h"
 
-/* Narrows [*lo, *hi) to the values of var for which `a` <= c (below) or `a` >= c. `a` = alpha + beta * var. */
-static void require(const Affine *a, const Var *var, int64_t c, bool below, int64_t *lo, int64_t *hi) {
+/* Narrows [*lo, *hi) to the values of var for which `a` <= c (below) or `a` >= c. `a` = alpha +
+ * beta * var. */
+static void require(const Affine *a, const Var *var, int64_t c, bool below, int64_t *lo,
+                    int64_t *hi) {
   int64_t beta;
   if (!affine_coef(a, var, &beta) || beta == 0 || a->n != 1)
     return;
@@ -25,7 +27,8 @@ static void require(const Affine *a, const Var *var, int64_t c, bool below, int6
   }
 }
 
-static void require_bounds(const Affine *const *bounds, int n, const Var *var, bool is_lower, int64_t *lo, int64_t *hi) {
+static void require_bounds(const Affine *const *bounds, int n, const Var *var, bool is_lower,
+                           int64_t *lo, int64_t *hi) {
   int64_t c;
   for (int i = 0; i < n; i++)
     if (n > 1 && affine_is_const(bounds[i], &c))
@@ -61,7 +64,8 @@ void loop_peel(Transform *t, Block *block, const char *label) {
     loop_peel(t, &stmt->body, label);
     loop_peel(t, &stmt->otherwise, label);
     int64_t lo, hi;
-    bool candidate = stmt->kind == STMT_FOR && strcmp(stmt->label, label) == 0 && loop_constant_bounds(stmt, &lo, &hi);
+    bool candidate = stmt->kind == STMT_FOR && strcmp(stmt->label, label) == 0 &&
+                     loop_constant_bounds(stmt, &lo, &hi);
     int64_t begin = 0, end = 0;
     if (candidate) {
       begin = lo;

@@ -72,6 +72,12 @@ static const char *fresh_name(Rewrite *r, const char *name) {
   const char *text = arena_printf(r->arena, "%s%s", name, r->suffix);
   if (!r->names)
     return text;
+  /* Without a suffix of its own a copy is numbered: acc, acc_1, acc_2. */
+  if (!*r->suffix) {
+    const char *stem = loop_default_label(r->arena, name);
+    for (int i = 1; ptr_map_get(r->names, intern(r->names->arena, text)); i++)
+      text = arena_printf(r->arena, "%s_%d", stem, i);
+  }
   while (ptr_map_get(r->names, intern(r->names->arena, text)))
     text = arena_printf(r->arena, "%s_", text);
   take_name(r->names->arena, r->names, text);

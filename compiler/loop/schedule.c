@@ -6,7 +6,13 @@
 
 #include "loop/transform.h"
 
-typedef enum DirectiveKind { DIRECTIVE_SPLIT, DIRECTIVE_PEEL, DIRECTIVE_ORDER, DIRECTIVE_UNROLL, DIRECTIVE_VECTOR } DirectiveKind;
+typedef enum DirectiveKind {
+  DIRECTIVE_SPLIT,
+  DIRECTIVE_PEEL,
+  DIRECTIVE_ORDER,
+  DIRECTIVE_UNROLL,
+  DIRECTIVE_VECTOR
+} DirectiveKind;
 
 enum { MAX_LABELS = 12 };
 
@@ -24,8 +30,9 @@ static const struct {
   DirectiveKind kind;
   int min_labels, max_labels;
 } kinds[] = {
-    {"split", DIRECTIVE_SPLIT, 1, 1},          {"peel", DIRECTIVE_PEEL, 1, 1},     {"order", DIRECTIVE_ORDER, 2, MAX_LABELS},
-    {"unroll", DIRECTIVE_UNROLL, 1, MAX_LABELS}, {"vector", DIRECTIVE_VECTOR, 1, 1},
+    {"split", DIRECTIVE_SPLIT, 1, 1},          {"peel", DIRECTIVE_PEEL, 1, 1},
+    {"order", DIRECTIVE_ORDER, 2, MAX_LABELS}, {"unroll", DIRECTIVE_UNROLL, 1, MAX_LABELS},
+    {"vector", DIRECTIVE_VECTOR, 1, 1},
 };
 
 /* One directive from its words. Null, or what is wrong. */
@@ -34,7 +41,8 @@ static const char *parse_directive(Arena *arena, char **words, int n, Directive 
   while (k < sizeof kinds / sizeof *kinds && strcmp(kinds[k].name, words[0]) != 0)
     k++;
   if (k == sizeof kinds / sizeof *kinds)
-    return arena_printf(arena, "unknown directive '%s'; expected split, peel, order, unroll or vector", words[0]);
+    return arena_printf(
+        arena, "unknown directive '%s'; expected split, peel, order, unroll or vector", words[0]);
   *d = (Directive){.kind = kinds[k].kind};
   int n_labels = n - 1;
   if (d->kind == DIRECTIVE_SPLIT) {
@@ -45,7 +53,8 @@ static const char *parse_directive(Arena *arena, char **words, int n, Directive 
     n_labels = 1;
   }
   if (n_labels < kinds[k].min_labels || n_labels > kinds[k].max_labels)
-    return arena_printf(arena, "'%s' takes %d to %d loop labels", words[0], kinds[k].min_labels, kinds[k].max_labels);
+    return arena_printf(arena, "'%s' takes %d to %d loop labels", words[0], kinds[k].min_labels,
+                        kinds[k].max_labels);
   d->n_labels = n_labels;
   for (int i = 0; i < n_labels; i++)
     d->labels[i] = intern(arena, words[i + 1]);
@@ -60,7 +69,8 @@ static const char *parse(Arena *arena, const char *text, Directives *out) {
       *next++ = 0;
     char *words[MAX_LABELS + 2], *save = NULL;
     int n = 0;
-    for (char *word = strtok_r(at, " \t\r\n", &save); word; word = strtok_r(NULL, " \t\r\n", &save)) {
+    for (char *word = strtok_r(at, " \t\r\n", &save); word;
+         word = strtok_r(NULL, " \t\r\n", &save)) {
       if (n == MAX_LABELS + 2)
         return "a directive has too many words";
       words[n++] = word;
@@ -112,6 +122,7 @@ static void apply(Transform *t, Kernel *kernel, const Directive *d) {
 }
 
 void loop_schedule(Program *program) {
+  bool any = false;
   for (size_t k = 0; k < program->kernels.len; k++) {
     Kernel *kernel = program->kernels.at[k];
     if (!kernel->schedule)
@@ -125,7 +136,11 @@ void loop_schedule(Program *program) {
     for (size_t i = 0; i < directives.len; i++)
       apply(&t, kernel, &directives.at[i]);
     kernel->schedule = NULL;
+    any = true;
   }
+  /* Vectors and unrolling need the bounds that peeling has made constant. */
+  if (any)
+    loop_simplify(program);
 }
 
 /* ---- what the transformations share ---- */
@@ -138,11 +153,19 @@ bool loop_is_parallel(const Stmt *loop) {
 }
 
 bool loop_constant_bounds(const Stmt *loop, int64_t *lo, int64_t *hi) {
-  return loop->n_lower == 1 && loop->n_upper == 1 && loop->step == 1 && affine_is_const(loop->lower[0], lo) &&
-         affine_is_const(loop->upper[0], hi);
+  return loop->n_lower == 1 && loop->n_upper == 1 && loop->step == 1 &&
+         affine_is_const(loop->lower[0], lo) && affine_is_const(loop->upper[0], hi);
 }
 
 Var *transform_var(Transform *t, const char *name) {
+  /* Labels such as "x.i" are no identifiers. */
+  char *plain = arena_strndup(t->arena, name, strlen(name));
+  size_t n = 0;
+  for (const char *c = name; *c; c++)
+    if (*c != '.')
+      plain[n++] = *c;
+  plain[n] = 0;
+  name = plain;
   const char *base = intern(t->arena, name);
   for (int i = 1; ptr_map_get(&t->names, base); i++)
     base = intern(t->arena, arena_printf(t->arena, "%s_%d", name, i));
@@ -150,7 +173,8 @@ Var *transform_var(Transform *t, const char *name) {
   return loop_var_new(t->arena, base);
 }
 
-Stmt *transform_loop(Transform *t, const Stmt *like, Var *var, int64_t lo, int64_t hi, int64_t step) {
+Stmt *transform_loop(Transform *t, const Stmt *like, Var *var, int64_t lo, int64_t hi,
+                     int64_t step) {
   Stmt *loop = loop_for_new(t->arena, var, lo, hi);
   loop->loc = like->loc;
   loop->label = like->label;
@@ -160,7 +184,8 @@ Stmt *transform_loop(Transform *t, const Stmt *like, Var *var, int64_t lo, int64
 }
 
 Block transform_copy(Transform *t, const Stmt *loop, const Affine *with) {
-  Rewrite rewrite = {.arena = t->arena, .map = {.arena = t->arena}, .suffix = "", .names = &t->names};
+  Rewrite rewrite = {
+      .arena = t->arena, .map = {.arena = t->arena}, .suffix = "", .names = &t->names};
   ptr_map_put(&rewrite.map, loop->var, (void *)(uintptr_t)with);
   Block out = {0};
   rewrite_block(&rewrite, &loop->body, &out);

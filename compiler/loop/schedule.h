@@ -25,10 +25,4 @@ const char *schedule_check(Arena *arena, const char *text);
 /* Pass: applies each kernel's schedule and clears it. */
 void loop_schedule(Program *program);
 
-/* The transformations (schedule.c, split.c, peel.c, order.c). */
-void loop_split(Arena *arena, Block *block, const char *label, int64_t factor);
-void loop_peel(Arena *arena, Block *block, const char *label);
-void loop_order(Arena *arena, Block *block, const char *const *labels, int n);
-void loop_mark(Block *block, const char *label, LoopMode mode);
-
 #endif

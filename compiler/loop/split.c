@@ -7,9 +7,11 @@
 /* for L in lo..hi by factor { for L.i in 0..factor { body } } */
 static Stmt *pair(Transform *t, const Stmt *loop, int64_t lo, int64_t hi, int64_t factor) {
   Stmt *outer = transform_loop(t, loop, transform_var(t, loop->label), lo, hi, factor);
-  Stmt *inner = transform_loop(t, loop, transform_var(t, arena_printf(t->arena, "%si", loop->label)), 0, factor, 1);
+  Stmt *inner = transform_loop(
+      t, loop, transform_var(t, arena_printf(t->arena, "%s.i", loop->label)), 0, factor, 1);
   inner->label = intern(t->arena, arena_printf(t->arena, "%s.i", loop->label));
-  const Affine *value = affine_add(t->arena, affine_var(t->arena, outer->var), affine_var(t->arena, inner->var));
+  const Affine *value =
+      affine_add(t->arena, affine_var(t->arena, outer->var), affine_var(t->arena, inner->var));
   inner->body = transform_copy(t, loop, value);
   block_push(t->arena, &outer->body, inner);
   return outer;
@@ -22,8 +24,8 @@ void loop_split(Transform *t, Block *block, const char *label, int64_t factor) {
     loop_split(t, &stmt->body, label, factor);
     loop_split(t, &stmt->otherwise, label, factor);
     int64_t lo, hi;
-    if (stmt->kind != STMT_FOR || strcmp(stmt->label, label) != 0 || !loop_constant_bounds(stmt, &lo, &hi) || hi <= lo ||
-        !loop_is_parallel(stmt)) {
+    if (stmt->kind != STMT_FOR || strcmp(stmt->label, label) != 0 ||
+        !loop_constant_bounds(stmt, &lo, &hi) || hi <= lo || !loop_is_parallel(stmt)) {
       block_push(t->arena, &out, stmt);
       continue;
     }
