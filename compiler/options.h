@@ -63,7 +63,7 @@ typedef struct Options {
   Strings run_inputs; /* run: --input FILE and further positional arguments, in order */
   const char *output; /* -o; null: not given; "-": standard output */
 
-  Emit emit;    /* see options_emit */
+  Emit emit;     /* see options_emit */
   bool compile;  /* -c */
   bool evaluate; /* run: by the reference evaluator */
 

@@ -185,7 +185,7 @@ static bool convert(Builder *b, const OpDef *op, int index, const Ast *ast, cons
 /* ---- layers ---- */
 
 /* A path becomes a name in files and a chain of modules elsewhere. */
-static const char *path_problem(const char *path) {
+const char *path_problem(const char *path) {
   if (!*path)
     return "it is empty";
   for (const char *c = path; *c; c++) {
@@ -437,7 +437,11 @@ static Val apply_operator(Builder *b, Env *env, const Ast *callee, const OpDef *
 
 Val apply_arithmetic(Builder *b, const Ast *ast, const Val *left, const Val *right) {
   const char *name = tensor_operator(ast->op);
-  if (left->kind != VAL_TENSOR || right->kind != VAL_TENSOR || !name) {
+  if (left->kind == VAL_TENSOR && right->kind == VAL_TENSOR && !name) {
+    build_error(b, ast->loc, "'%s' is not defined for two tensors", ast_op_text(ast->op));
+    return val_unknown();
+  }
+  if (left->kind != VAL_TENSOR || right->kind != VAL_TENSOR) {
     build_error(b, ast->loc, "'%s' cannot stand between %s and %s", ast_op_text(ast->op),
                 val_kind_text(left), val_kind_text(right));
     return val_unknown();

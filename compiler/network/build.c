@@ -76,16 +76,33 @@ void build_leave(Builder *b) { b->depth--; }
 
 /* ---- environments ---- */
 
-Env *env_new(Builder *b, Env *up) {
+enum { FEW = 8 };
+
+/* Room for `expected` entries: a call of a function is small and there may be many. */
+Env *env_new(Builder *b, Env *up, size_t expected) {
   Env *env = ARENA_NEW(b->arena, Env);
   env->up = up;
+  if (expected) {
+    env->entries.at = ARENA_ARRAY(b->arena, Entry, expected);
+    env->entries.cap = expected;
+  }
   return env;
+}
+
+/* `key` is interned. */
+static size_t find_here(const Env *env, const char *key) {
+  if (env->index.cap)
+    return map_get(&env->index, key);
+  for (size_t i = 0; i < env->entries.len; i++)
+    if (env->entries.at[i].name == key)
+      return i;
+  return MAP_NONE;
 }
 
 const Entry *env_find(Builder *b, const Env *env, const char *name) {
   const char *key = intern(b->arena, name);
   for (; env; env = env->up) {
-    size_t i = map_get(&env->index, key);
+    size_t i = find_here(env, key);
     if (i != MAP_NONE)
       return &env->entries.at[i];
   }
@@ -94,14 +111,17 @@ const Entry *env_find(Builder *b, const Env *env, const char *name) {
 
 void env_define(Builder *b, Env *env, Entry entry) {
   entry.name = intern(b->arena, entry.name);
-  size_t before = map_get(&env->index, entry.name);
+  size_t before = find_here(env, entry.name);
   if (before != MAP_NONE) {
     if (build_error(b, entry.loc, "'%s' is already defined", entry.name))
       diag_note(b->diag, env->entries.at[before].loc, "it was defined here");
     return;
   }
-  map_put(b->arena, &env->index, entry.name, env->entries.len);
   VEC_PUSH(b->arena, env->entries, entry);
+  if (env->entries.len <= FEW)
+    return;
+  for (size_t i = env->index.cap ? env->entries.len - 1 : 0; i < env->entries.len; i++)
+    map_put(b->arena, &env->index, env->entries.at[i].name, i);
 }
 
 /* A name that the program gives: `in` is the language's. */
@@ -241,7 +261,7 @@ static void run_body(Builder *b, Env *env, const AstBody *body, Result *result);
 
 /* A body between braces, after an arrow: its `in` is what flows into it. */
 static Val run_stage_body(Builder *b, Env *env, const AstBody *body, Val in) {
-  Env *inner = env_new(b, env);
+  Env *inner = env_new(b, env, 1);
   env_define(b, inner, (Entry){.name = b->in, .kind = ENTRY_VALUE, .loc = body->loc, .value = in});
   Result result = {in, false};
   run_body(b, inner, body, &result);
@@ -265,7 +285,7 @@ static void run_if(Builder *b, Env *env, const Ast *ast, Result *result) {
   }
   const AstBody *body = truth ? ast->body : ast->otherwise;
   if (body)
-    run_body(b, env_new(b, env), body, result);
+    run_body(b, env_new(b, env, 0), body, result);
 }
 
 static Val run_repeat(Builder *b, Env *env, const Ast *stage, Val chain) {
@@ -497,10 +517,13 @@ static const char *block_path(Builder *b, const AstItem *item, const Ast *callee
     const AstArg *arg = &callee->args.at[i];
     if (!arg->name || strcmp(arg->name, "name") != 0 || find_param(item, "name") != MAP_NONE)
       continue;
-    if (args[i].kind == VAL_STRING && *args[i].text)
+    const char *problem = args[i].kind == VAL_STRING ? path_problem(args[i].text) : NULL;
+    if (args[i].kind == VAL_STRING && !problem)
       return arena_printf(b->arena, "%s%s", args[i].text, b->frame->suffix);
-    if (args[i].kind != VAL_UNKNOWN)
-      build_error(b, arg->value->loc, "'name' must be a string that is not empty");
+    if (problem)
+      build_error(b, arg->value->loc, "'name' cannot be used: %s", problem);
+    else if (args[i].kind != VAL_UNKNOWN)
+      build_error(b, arg->value->loc, "'name' must be a string, not %s", val_kind_text(&args[i]));
   }
   return callee_path(b, callee, item->name);
 }
@@ -520,7 +543,7 @@ Val apply_block(Builder *b, const Entry *entry, const Ast *callee, Val input, co
   Frame frame = {.up = b->frame, .item = item, .applied = callee->loc, .suffix = ""};
   frame.prefix = arena_printf(b->arena, "%s.", block_path(b, item, callee, args));
   frame.info = body_info(b, item);
-  Env *env = env_new(b, entry->env);
+  Env *env = env_new(b, entry->env, item->params.len + 1);
   env_define(b, env,
              (Entry){.name = b->in, .kind = ENTRY_VALUE, .loc = callee->loc, .value = input});
   if (!bind_params(b, env, item, callee, args, skip))
@@ -552,7 +575,7 @@ static const char *param_list(Builder *b, const AstItem *item) {
 
 /* The network's declarations and parameters. */
 static Env *bind_network(Builder *b, const AstItem *item) {
-  Env *env = env_new(b, b->file_env);
+  Env *env = env_new(b, b->file_env, 0);
   for (size_t i = 0; i < item->body->items.len; i++)
     declare(b, env, item->body->items.at[i]);
   for (size_t i = 0; i < item->params.len; i++) {
@@ -689,7 +712,7 @@ Network *network_build(Arena *arena, Diag *diag, const AstFile *file,
   diag->context = explain_frames;
   diag->context_user = b;
 
-  b->file_env = env_new(b, NULL);
+  b->file_env = env_new(b, NULL, 0);
   for (size_t i = 0; i < file->items.len; i++)
     declare(b, b->file_env, file->items.at[i]);
   check_bindings(b, item);

@@ -10,9 +10,9 @@
 #include "network/network.h"
 
 enum {
-  MAX_DEPTH = 1500,             /* nested evaluations: keeps the C stack small */
-  MAX_CALLS = 200,              /* nested functions and blocks */
-  MAX_STEPS = 50 * 1000 * 1000, /* evaluations in all: a wrong recursion ends */
+  MAX_DEPTH = 1500,            /* nested evaluations: keeps the C stack small */
+  MAX_CALLS = 200,             /* nested functions and blocks */
+  MAX_STEPS = 3 * 1000 * 1000, /* evaluations in all: a wrong recursion ends */
   MAX_REPEAT = 10000,
   MAX_LAYERS = 100000,
   MAX_ERRORS = 100 /* then building stops: more would help nobody */
@@ -81,7 +81,7 @@ typedef struct Entry {
 
 struct Env {
   Env *up;
-  Map index;
+  Map index; /* of the entries, once there are more than a few */
   VEC(Entry) entries;
 };
 
@@ -147,7 +147,7 @@ bool build_error(Builder *b, Loc loc, const char *format, ...)
 bool build_enter(Builder *b, Loc loc);
 void build_leave(Builder *b);
 
-Env *env_new(Builder *b, Env *up);
+Env *env_new(Builder *b, Env *up, size_t expected);
 const Entry *env_find(Builder *b, const Env *env, const char *name); /* innermost first */
 /* An error if the name is taken in this very environment. */
 void env_define(Builder *b, Env *env, Entry entry);
@@ -181,7 +181,8 @@ bool eval_whole(Builder *b, const Ast *ast, const Val *val, const char *what, in
 bool eval_condition(Builder *b, Env *env, const Ast *ast, bool *truth);
 bool is_word(const char *name);
 bool is_builtin(const char *name);
-void add_builtin_names(Builder *b, const char **names, size_t *n, size_t cap);
+void add_builtin_names(const char **names, size_t *n, size_t cap);
+void add_words(const char **names, size_t *n, size_t cap);
 
 /* ---- apply.c ---- */
 
@@ -191,6 +192,9 @@ Val apply(Builder *b, Env *env, const Ast *callee, const Val *chain);
 /* Arithmetic on tensors: the operator that stands behind a sign. */
 const char *tensor_operator(AstOp op); /* null: none */
 Val apply_arithmetic(Builder *b, const Ast *ast, const Val *left, const Val *right);
+
+/* What makes a name = "..." unusable, or null. */
+const char *path_problem(const char *path);
 
 /* ---- names.c ---- */
 

@@ -35,12 +35,19 @@ const char *val_kind_text(const Val *val) {
 }
 
 /* Words that stand for themselves where nothing else has their name. */
+static const char *const words[] = {"same", "valid", "true", "false"};
+enum { WORDS = sizeof words / sizeof *words };
+
 bool is_word(const char *name) {
-  static const char *const words[] = {"same", "valid", "true", "false"};
-  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+  for (size_t i = 0; i < WORDS; i++)
     if (strcmp(name, words[i]) == 0)
       return true;
   return false;
+}
+
+void add_words(const char **names, size_t *n, size_t cap) {
+  for (size_t i = 0; i < WORDS && *n < cap; i++)
+    names[(*n)++] = words[i];
 }
 
 static Val word_value(Builder *b, const char *name) {
@@ -102,9 +109,11 @@ bool eval_whole(Builder *b, const Ast *ast, const Val *val, const char *what, in
     build_error(b, ast->loc, "%s must be a whole number, not %s", what, val_kind_text(val));
     return false;
   }
-  const char *source = ast->kind == AST_NUMBER || b->quiet
-                           ? ""
-                           : arena_printf(b->arena, " '%.200s'", ast_expr_text(b->arena, ast));
+  /* "dimension '224 * rho' is …", "'channels' of 'conv': 'n * alpha' is …" */
+  const char *source = "";
+  if (ast->kind != AST_NUMBER && !b->quiet)
+    source = arena_printf(b->arena, "%s '%.200s'", what[strlen(what) - 1] == '\'' ? ":" : "",
+                          ast_expr_text(b->arena, ast));
   if (!rational_is_int(val->number)) {
     if (build_error(b, ast->loc, "%s%s is %s, not a whole number", what, source,
                     b->quiet ? "" : number_text(b, val->number)))
@@ -401,8 +410,7 @@ static const Builtin *find_builtin(const char *name) {
 
 bool is_builtin(const char *name) { return find_builtin(name) != NULL; }
 
-void add_builtin_names(Builder *b, const char **names, size_t *n, size_t cap) {
-  (void)b;
+void add_builtin_names(const char **names, size_t *n, size_t cap) {
   for (size_t i = 0; i < BUILTINS && *n < cap; i++)
     names[(*n)++] = builtins[i].name;
 }
@@ -456,7 +464,7 @@ static Val call_function(Builder *b, Env *env, const Ast *call, const Entry *ent
   Val *args = ARENA_ARRAY(b->arena, Val, n);
   for (size_t i = 0; i < n; i++)
     args[i] = eval(b, env, call->args.at[i].value);
-  Env *callee = env_new(b, entry->env);
+  Env *callee = env_new(b, entry->env, item->params.len);
   if (!bind_params(b, callee, item, call, args, 0))
     return val_unknown();
   Frame frame = {.up = b->frame, .item = item, .applied = call->loc, .prefix = "", .suffix = ""};
@@ -490,11 +498,14 @@ static Val eval_name(Builder *b, Env *env, const Ast *ast) {
     return entry_use(b, entry);
   if (!entry && is_word(ast->name))
     return word_value(b, ast->name);
-  if (entry) {
-    build_error(b, ast->loc, "'%s' is a %s, not a value", ast->name,
-                entry->kind == ENTRY_FN ? "function" : "block");
+  if (entry && entry->kind == ENTRY_BLOCK) {
+    build_error(b, ast->loc, "'%s' is a block, not a value; apply it to a tensor: 'x -> %s'",
+                ast->name, ast->name);
+  } else if (entry) {
+    build_error(b, ast->loc, "'%s' is a function; call it with its arguments: '%s(...)'", ast->name,
+                ast->name);
   } else if (op_find(ast->name)) {
-    build_error(b, ast->loc, "'%s' is an operator, not a value; apply it to a tensor: '%s(x)'",
+    build_error(b, ast->loc, "'%s' is an operator, not a value; apply it to a tensor: 'x -> %s'",
                 ast->name, ast->name);
   } else if (strcmp(ast->name, "in") == 0) {
     build_error(b, ast->loc, "'in' is the input of a block; here there is none");

@@ -190,7 +190,9 @@ const char *suggestion(Builder *b, const Env *env, const char *word, bool callee
     if (!op_at(i)->internal)
       names[n++] = op_at(i)->name;
   if (callees)
-    add_builtin_names(b, names, &n, CAP);
+    add_builtin_names(names, &n, CAP);
+  if (values)
+    add_words(names, &n, CAP);
   const char *near = nearest_word(word, names, n);
   return near ? arena_printf(b->arena, "; did you mean '%s'?", near) : "";
 }
