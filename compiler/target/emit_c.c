@@ -764,10 +764,23 @@ static void pack_c(Emitter *e, const Expr *expr, Lane lane, Tightness wanted) {
   write_text(e->w, ")");
 }
 
+/* A shuffle that takes neighbouring lanes of one operand, which a lane loop can do. */
+static bool is_slice(const Expr *expr) {
+  int n = expr->args[0]->type.lanes, first = expr->lanes[0];
+  for (int i = 1; i < expr->type.lanes; i++)
+    if (expr->lanes[i] != first + i)
+      return false;
+  return first % n + expr->type.lanes <= n;
+}
+
 static void shuffle_c(Emitter *e, const Expr *expr, Lane lane, Tightness wanted) {
-  if (lane.scale)
-    BUG("a shuffle has no temporary");
-  int n = expr->args[0]->type.lanes, from = expr->lanes[lane.offset];
+  int n = expr->args[0]->type.lanes, from = expr->lanes[lane.scale ? 0 : lane.offset];
+  if (lane.scale) {
+    if (!is_slice(expr))
+      BUG("a shuffle has no temporary");
+    expr_c(e, expr->args[from >= n], (Lane){lane.scale, lane.offset + from % n}, wanted);
+    return;
+  }
   expr_c(e, expr->args[from >= n], (Lane){0, from % n}, wanted);
 }
 
@@ -962,6 +975,8 @@ static bool needs_conversion(Emitter *e, const Expr *expr) {
   case OP_SPLAT:
   case OP_LANE:
     return needs_conversion(e, expr->args[0]);
+  case OP_SHUFFLE:
+    return needs_conversion(e, expr->args[0]) || needs_conversion(e, expr->args[1]);
   default:
     return true;
   }
@@ -983,7 +998,7 @@ static void lane_loop_c(Emitter *e, int lanes) {
 
 /* `name` (declared already, if a vector) gets the lanes of `expr`. */
 static void fill_vector_c(Emitter *e, const char *name, const Expr *expr) {
-  if (expr->op == OP_SHUFFLE && !map_get(&e->temps, expr)) {
+  if (expr->op == OP_SHUFFLE && !is_slice(expr) && !map_get(&e->temps, expr)) {
     for (int i = 0; i < expr->type.lanes; i++) {
       write_f(e->w, "%s[%d] = ", name, i);
       kept_c(e, expr, (Lane){0, i});
@@ -1043,7 +1058,7 @@ static void prepare(Emitter *e, const Expr *expr, const Expr *root, bool loop) {
     for (int i = 0; i < 2; i++)
       if (!is_plain(e, expr->args[i]) && expr->args[i]->op != OP_LOAD)
         make_temp(e, expr->args[i]);
-  if ((visited_twice(e, expr, root) && expr->op != OP_SPLAT) || (expr->op == OP_SHUFFLE && vector && loop && expr != root))
+  if ((visited_twice(e, expr, root) && expr->op != OP_SPLAT) || (expr->op == OP_SHUFFLE && !is_slice(expr) && vector && loop && expr != root))
     make_temp(e, expr);
 }
 
@@ -1135,7 +1150,7 @@ static void store_c(Emitter *e, const Stmt *stmt) {
   const Expr *expr = stmt->expr;
   begin_statement(e, expr);
   if (expr->type.lanes > 1) {
-    if (expr->op == OP_SHUFFLE || meets_store(e, stmt, expr))
+    if ((expr->op == OP_SHUFFLE && !is_slice(expr)) || meets_store(e, stmt, expr))
       make_temp(e, expr);
     lane_loop_c(e, expr->type.lanes);
     write_text(e->w, "  ");

@@ -58,8 +58,12 @@ static void describe_ports(Header *h, const char *what, const CPorts *ports,
 
 static void memory_map(Header *h) {
   const Program *program = h->program;
-  write_f(h->w, " *\n * The arena, %" PRId64 " bytes: offset, bytes, steps from first to last use\n",
-          program->arena_bytes < 0 ? 0 : program->arena_bytes);
+  if (program->arena_bytes <= 0) {
+    write_text(h->w, " *\n * The arena is not used.\n");
+    return;
+  }
+  write_f(h->w, " *\n * The arena, %" PRId64 " bytes: offset, bytes, first and last step of use\n",
+          program->arena_bytes);
   size_t n = 0;
   for (size_t i = 0; i < program->buffers.len; i++)
     n += program->buffers.at[i]->kind == BUFFER_ARENA;

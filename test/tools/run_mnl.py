@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""Runs a loop program (.mnl) through every way of making code of it and compares the bytes.
+
+    run_mnl.py --mncc=MNCC --cc=gcc --clang=clang-19 --work=DIR FILE.mnl
+
+The program's inputs and what it should make of them stand in the file as comments:
+
+    // INPUT: a = 1 2.5 -inf 0x7fc00000
+    // EXPECT: o = 3 nan
+
+Numbers are separated by blanks or commas; for f32, 0x... is a bit pattern and nan any NaN. A line
+may be repeated to go on. Inputs without a line are filled with small numbers.
+
+The C is built by gcc and clang, as C99 and as C++, at -O0 and -O3 and with sanitizers, with every
+warning an error; unless --no-llvm is given, the object that mncc makes itself joins. All outputs
+must be equal to EXPECT, and where there is none to each other, bit for bit. Caller's memory is
+malloc'd to the exact size, so that the sanitizer sees any access outside."""
+import argparse, os, re, shlex, struct, subprocess, sys
+from concurrent.futures import ThreadPoolExecutor
+
+WARNINGS = ("-Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wdouble-promotion -Wcast-align "
+            "-Wundef -Wvla -pedantic -Werror").split()
+SANITIZE = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all".split()
+FORMAT = {"f32": "f", "i8": "b", "u8": "B", "i16": "h", "i32": "i"}
+CTYPE = {"f32": "float", "i8": "int8_t", "u8": "uint8_t", "i16": "int16_t", "i32": "int32_t"}
+
+
+class Port:
+    def __init__(self, name, elem, dims, kind):
+        self.name, self.elem, self.kind = name, elem, kind
+        self.n = 1
+        for d in dims:
+            self.n *= d
+        self.bytes = self.n * struct.calcsize(FORMAT[elem])
+        self.values = None
+
+
+def f32_bits(word):
+    if word.lower().lstrip("+-").startswith("0x"):
+        return int(word, 16)
+    return struct.unpack("<I", struct.pack("<f", float(word)))[0]
+
+
+def pack(port, words):
+    if len(words) != port.n:
+        sys.exit(f"error: {port.name} has {port.n} elements, {len(words)} values are given")
+    if port.elem == "f32":
+        return b"".join(struct.pack("<I", f32_bits(w)) for w in words)
+    return b"".join(struct.pack("<" + FORMAT[port.elem], int(w, 0)) for w in words)
+
+
+def default_words(port):
+    small = [(i * 7 + 3) % 11 - 5 for i in range(port.n)]
+    if port.elem == "u8":
+        small = [abs(v) for v in small]
+    return [str(v / 2 if port.elem == "f32" else v) for v in small]
+
+
+def parse(path):
+    text = open(path).read()
+    ports, given, expected = [], {}, {}
+    for m in re.finditer(r"^\s*buffer\s+(\w+)\s*:\s*(\w+)((?:\s*\[\d+\])*)\s+(input|output)\b", text, re.M):
+        dims = [int(d) for d in re.findall(r"\d+", m[3])]
+        ports.append(Port(m[1], m[2], dims, m[4]))
+    for m in re.finditer(r"^\s*//\s*(INPUT|EXPECT):\s*(\w+)\s*=(.*)$", text, re.M):
+        into = given if m[1] == "INPUT" else expected
+        into.setdefault(m[2], []).extend(m[3].replace(",", " ").split())
+    names = {p.name for p in ports}
+    for name in list(given) + list(expected):
+        if name not in names:
+            sys.exit(f"error: the program has no input or output '{name}'")
+    program = re.search(r"^\s*program\s+(\w+)", text, re.M)
+    return program[1], ports, given, expected
+
+
+def harness(prefix, ports, given):
+    up = prefix.upper()
+    out = ['#include "model.h"', "#include <stdio.h>", "#include <stdlib.h>", "#include <string.h>", ""]
+    for p in ports:
+        if p.kind == "input":
+            data = pack(p, given.get(p.name) or default_words(p))
+            out.append(f"static const unsigned char data_{p.name}[{len(data)}] = {{{','.join(map(str, data))}}};")
+    out += ["", "static void *fresh(size_t size) {", "  void *p = malloc(size ? size : 1);",
+            "  if (!p) exit(3);", "  memset(p, 0xa5, size);", "  return p;", "}", "", "int main(void) {",
+            f"  void *raw = NULL;",
+            f"  if (posix_memalign(&raw, {up}_ARENA_ALIGN < 16 ? 16 : {up}_ARENA_ALIGN, {up}_ARENA_BYTES + 1)) return 3;",
+            f"  memset(raw, 0xa5, {up}_ARENA_BYTES + 1);"]
+    args = ["raw"]
+    for p in ports:
+        out.append(f"  {CTYPE[p.elem]} *port_{p.name} = ({CTYPE[p.elem]} *)fresh({p.bytes});")
+        if p.kind == "input":
+            out.append(f"  memcpy(port_{p.name}, data_{p.name}, {p.bytes});")
+    args += [f"port_{p.name}" for kind in ("input", "output") for p in ports if p.kind == kind]
+    # Twice: state that survived a run would show.
+    out += [f"  {prefix}_run({', '.join(args)});", f"  {prefix}_run({', '.join(args)});"]
+    for p in ports:
+        if p.kind == "output":
+            out += [f"  for (size_t i = 0; i < {p.bytes}; i++)",
+                    f"    printf(\"%02x\", ((const unsigned char *)port_{p.name})[i]);", '  printf("\\n");']
+        else:
+            out.append(f"  if (memcmp(port_{p.name}, data_{p.name}, {p.bytes}) != 0) return 4;")
+    out += [f"  free(port_{p.name});" for p in ports]
+    out += ["  free(raw);", "  return 0;", "}", ""]
+    return "\n".join(out)
+
+
+def run(command, what):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"error: {what}: {' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def is_nan(bits):
+    return bits & 0x7fffffff > 0x7f800000
+
+
+def differences(port, got, want_words):
+    """Indices at which the bytes differ from EXPECT."""
+    size = struct.calcsize(FORMAT[port.elem])
+    wrong = []
+    for i, word in enumerate(want_words):
+        part = got[i * size:(i + 1) * size]
+        if port.elem == "f32":
+            bits = struct.unpack("<I", part)[0]
+            same = is_nan(bits) if word == "nan" else bits == f32_bits(word)
+        else:
+            same = part == struct.pack("<" + FORMAT[port.elem], int(word, 0))
+        if not same:
+            wrong.append((i, struct.unpack("<" + FORMAT[port.elem], part)[0], word))
+    return wrong
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--mncc", required=True)
+    options.add_argument("--cc", default="gcc")
+    options.add_argument("--clang", default="")
+    options.add_argument("--work", required=True)
+    options.add_argument("--no-llvm", action="store_true")
+    options.add_argument("--mncc-arg", action="append", default=[])
+    options.add_argument("--jobs", type=int, default=2)
+    options.add_argument("file")
+    o = options.parse_args()
+    os.makedirs(o.work, exist_ok=True)
+    prefix, ports, given, expected = parse(o.file)
+    at = lambda name: os.path.join(o.work, name)
+    mncc = shlex.split(o.mncc)
+    run(mncc + [o.file] + o.mncc_arg + ["-o", at("model.c")], "mncc")
+    for name in ("main.c",):
+        open(at(name), "w").write(harness(prefix, ports, given))
+
+    compilers = [(o.cc, o.cc.replace("gcc", "g++"))]
+    if o.clang:
+        compilers.append((o.clang, o.clang.replace("clang", "clang++", 1)))
+    builds = []  # name, command for the model, driver that links
+    for cc, cxx in compilers:
+        for std, flags in (("c99", ["-O0"]), ("c99", ["-O3"]), ("gnu99", ["-O3"]), ("c11", SANITIZE)):
+            builds.append((f"{cc} -std={std} {flags[0]}{' sanitized' if flags is SANITIZE else ''}",
+                           [cc, f"-std={std}"] + flags + WARNINGS, cc, flags is SANITIZE))
+        builds.append((f"{cxx} -O2", [cxx, "-x", "c++", "-std=c++11", "-O2"] + WARNINGS, cc, False))
+    # The main of C++ builds is C too: the header's extern "C" is part of the test.
+    work = []
+    for i, (name, compile_, driver, sanitized) in enumerate(builds):
+        work.append((name, [compile_ + ["-c", at("model.c"), "-o", at(f"model{i}.o")],
+                            [driver] + (SANITIZE if sanitized else ["-O1"]) +
+                            [at("main.c"), at(f"model{i}.o"), "-o", at(f"run{i}"), "-lm"], [at(f"run{i}")]]))
+    if not o.no_llvm:
+        work.append(("mncc -c", [mncc + [o.file] + o.mncc_arg + ["-c", "-o", at("llvm.o")],
+                                 [o.cc, "-O1", at("main.c"), at("llvm.o"), "-o", at("runl"), "-lm"],
+                                 [at("runl")]]))
+
+    def execute(item):
+        name, commands = item
+        for command in commands:
+            out = run(command, name)
+        return name, out
+
+    with ThreadPoolExecutor(o.jobs) as pool:
+        results = list(pool.map(execute, work))
+
+    outputs = [p for p in ports if p.kind == "output"]
+    failures = 0
+    for name, text in results:
+        for k, (port, line) in enumerate(zip(outputs, text.split("\n"))):
+            got = bytes.fromhex(line)
+            if port.name in expected:
+                if len(expected[port.name]) != port.n:
+                    sys.exit(f"error: {port.name} has {port.n} elements, EXPECT has {len(expected[port.name])}")
+                for i, value, word in differences(port, got, expected[port.name])[:5]:
+                    print(f"{name}: {port.name}[{i}] is {value}, expected {word}")
+                    failures += 1
+            # Equal to the first way too: bits of a NaN are left to the machine, other bits are not.
+            first = bytes.fromhex(results[0][1].split("\n")[k])
+            if port.elem == "f32":
+                norm = lambda b: [v if not is_nan(v) else -1 for v in struct.unpack(f"<{len(b) // 4}I", b)]
+            else:
+                norm = lambda b: b
+            if norm(first) != norm(got):
+                print(f"{name}: {port.name} differs from {results[0][0]}")
+                failures += 1
+    if failures:
+        sys.exit(1)
+    print(f"{len(results)} ways agree")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
