@@ -1,0 +1,24 @@
+#!/bin/bash
+# Installs the Debian packages that mncc needs: `test/setup.sh build` those to build it,
+# `test/setup.sh` those for the tests as well. Does nothing, and needs no rights, where all are there.
+set -euo pipefail
+
+build=(gcc libc6-dev cmake ninja-build flex bison pkg-config libjansson-dev llvm-19-dev libzstd-dev)
+test=(g++ clang-19 llvm-19-tools make python3 python3-numpy python3-torch python3-sklearn
+      qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi)
+
+wanted=("${build[@]}")
+[ "${1-}" = build ] || wanted+=("${test[@]}")
+missing=()
+for package in "${wanted[@]}"; do
+  state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || state=
+  [ "$state" = "install ok installed" ] || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+as_root=()
+[ "$(id -u)" -eq 0 ] || as_root=(sudo)
+echo "installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get -q update
+"${as_root[@]}" apt-get -q install -y --no-install-recommends "${missing[@]}"
