@@ -64,11 +64,12 @@ static void mnl_error(const Loc *loc, void *scanner, MnlParser *p, const char *m
 %token <text> WEIGHT "'weight'" ARENA "'arena'" ALIGN "'align'" OFFSET "'offset'" LIVE "'live'"
 %token <text> RECIPE "'recipe'" NOALIAS "'noalias'" IN "'in'" OUT "'out'" INOUT "'inout'"
 %token <text> INT "'int'" BY "'by'" UNROLL "'unroll'" VECTOR "'vector'" LABEL "'label'"
+%token <text> SCHEDULE "'schedule'"
 %token <text> LET "'let'" VAR "'var'" SET "'set'" CALL "'call'" PREFETCH "'prefetch'"
 %token <text> FOR "'for'" IF "'if'" ELSE "'else'"
 %token DOTDOT "'..'" GE "'>='" LE "'<='" AND "'&&'"
 
-%type <text> name string.opt label.opt suffix
+%type <text> name string.opt label.opt schedule.opt suffix
 %type <number> kind direction mode compare
 %type <expr> expr sum product unary postfix primary access step.opt
 %type <list> exprs indices dims values arguments
@@ -143,11 +144,16 @@ values:
 | values[list] ',' unary { $$ = mnl_list(p, $list, $unary); }
 
 kernel:
-  KERNEL name '(' params ')' string.opt block {
+  KERNEL name '(' params ')' string.opt schedule.opt block {
     $$ = ARENA_NEW(p->arena, MnlKernel);
     *$$ = (MnlKernel){.loc = @name, .name = $name, .name_loc = @name, .note = $[string.opt],
+                      .schedule = $[schedule.opt], .schedule_loc = @[schedule.opt],
                       .params = $params, .body = $block};
   }
+
+schedule.opt:
+  %empty { $$ = NULL; }
+| SCHEDULE STRING { $$ = $STRING; }
 
 string.opt:
   %empty { $$ = NULL; }
@@ -324,7 +330,7 @@ exprs:
 name:
   NAME | PROGRAM | MACS | LAYERS | BUFFER | KERNEL | ENTRY | INPUT | OUTPUT | WEIGHT | ARENA | ALIGN
 | OFFSET | LIVE | RECIPE | NOALIAS | IN | OUT | INOUT | INT | BY | UNROLL | VECTOR | LABEL | LET
-| VAR | SET | CALL | PREFETCH
+| VAR | SET | CALL | PREFETCH | SCHEDULE
 
 %%
 

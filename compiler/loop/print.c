@@ -422,6 +422,10 @@ void loop_print_kernel(Writer *w, const Kernel *kernel) {
   w->indent -= 2;
   write_text(w, ")");
   print_note(w, kernel->note);
+  if (kernel->schedule) {
+    write_text(w, " schedule ");
+    write_quoted(w, kernel->schedule);
+  }
   write_text(w, " {\n");
   print_block(w, &kernel->body);
   write_text(w, "}\n");

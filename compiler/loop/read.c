@@ -21,6 +21,7 @@
 #define YYLTYPE Loc
 #include "grammar/loops_scan.h"
 #include "loop/internal.h"
+#include "loop/schedule.h"
 #include "loop/syntax.h"
 #include "weights/recipe.h"
 
@@ -1060,6 +1061,10 @@ static void read_kernel(Reader *r, const MnlKernel *k) {
   kernel->name = k->name;
   kernel->note = k->note;
   kernel->loc = k->loc;
+  kernel->schedule = k->schedule;
+  const char *problem = k->schedule ? schedule_check(r->arena, k->schedule) : NULL;
+  if (problem)
+    diag_error(r->diag, k->schedule_loc, "%s", problem);
   begin_names(r);
   for (size_t i = 0; i < k->params->items.len; i++) {
     const MnlBuffer *param = k->params->items.at[i];

@@ -52,6 +52,8 @@ static const char *parse_directive(Arena *arena, char **words, int n, Directive 
       return "expected 'split LABEL N' with N from 1 to 4096";
     n_labels = 1;
   }
+  if (n_labels != 1 && kinds[k].max_labels == 1)
+    return arena_printf(arena, "'%s' takes one loop label", words[0]);
   if (n_labels < kinds[k].min_labels || n_labels > kinds[k].max_labels)
     return arena_printf(arena, "'%s' takes %d to %d loop labels", words[0], kinds[k].min_labels,
                         kinds[k].max_labels);

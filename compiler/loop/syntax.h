@@ -135,6 +135,8 @@ typedef struct MnlKernel {
   const char *name;
   Loc name_loc;
   const char *note;
+  const char *schedule; /* null: none */
+  Loc schedule_loc;
   MnlBuffers *params;
   MnlBlock *body;
 } MnlKernel;
