@@ -64,10 +64,10 @@ void collect_names(Arena *arena, const Kernel *kernel, PtrMap *names);
 bool expr_uses_var(const Expr *e, const Var *var);
 bool loop_bounds_use(const Stmt *loop, const Var *var);
 bool conditions_use(const Stmt *branch, const Var *var);
-/* True if iterations of a loop over `var` with this body touch memory in a way
- * that allows them to be interleaved statement by statement: what one of them
- * stores, no other one loads or stores. */
-bool iterations_independent(const Block *body, const Var *var);
+/* True if the loop's iterations touch memory in a way that allows them to be
+ * interleaved statement by statement: what one of them stores, no other one
+ * loads or stores. */
+bool iterations_independent(const Stmt *loop);
 /* True if a `set` in the body assigns a value that is defined outside. */
 bool sets_outer_value(Arena *scratch, const Block *body);
 size_t block_size(const Block *block); /* statements, those inside included */

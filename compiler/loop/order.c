@@ -2,9 +2,10 @@
  *
  * A loop sinks into the loops of its body that should be outside of it: it is
  * distributed over them (each gets a loop of its own) and changes places with
- * each. Both are legal because the iterations of a parallel loop write
- * different elements. A loop stays where it is if its body holds anything but
- * loops, or a loop inside has bounds that depend on it. */
+ * each. Both are legal if its iterations share neither a register nor memory
+ * that one of them writes. A loop stays where it is if that is not certain, if
+ * its body holds anything but loops, or if a loop inside has bounds that depend
+ * on it. */
 #include <string.h>
 
 #include "loop/transform.h"
@@ -26,7 +27,7 @@ static int place(const Order *order, const Stmt *stmt) {
 
 static bool must_sink(const Order *order, const Stmt *loop) {
   int own = place(order, loop);
-  if (own < 0 || !loop_is_parallel(loop))
+  if (own < 0 || !loop_is_parallel(loop) || !iterations_independent(loop))
     return false;
   bool wanted = false;
   for (size_t i = 0; i < loop->body.stmts.len; i++) {

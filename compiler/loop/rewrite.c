@@ -289,18 +289,20 @@ bool sets_outer_value(Arena *scratch, const Block *body) {
   return sets_undefined(body, &defined);
 }
 
+/* A place that a loop's body reads or writes. */
 typedef struct Touch {
   const Buffer *buffer;
   const Affine *const *index; /* null: the whole buffer (table) */
+  int lanes;
   bool is_store;
 } Touch;
 typedef VEC(Touch) Touches;
 
 static void touches_of_expr(Arena *scratch, const Expr *e, Touches *out) {
   if (e->op == OP_LOAD)
-    VEC_PUSH(scratch, *out, ((Touch){e->buffer, e->index, false}));
+    VEC_PUSH(scratch, *out, ((Touch){e->buffer, e->index, e->type.lanes, false}));
   if (e->op == OP_TABLE)
-    VEC_PUSH(scratch, *out, ((Touch){e->buffer, NULL, false}));
+    VEC_PUSH(scratch, *out, ((Touch){.buffer = e->buffer}));
   for (int i = 0; i < loop_op_arity(e->op); i++)
     touches_of_expr(scratch, e->args[i], out);
 }
@@ -311,79 +313,104 @@ static void touches_of(Arena *scratch, const Block *block, Touches *out) {
     if (s->expr)
       touches_of_expr(scratch, s->expr, out);
     if (s->kind == STMT_STORE)
-      VEC_PUSH(scratch, *out, ((Touch){s->buffer, s->index, true}));
+      VEC_PUSH(scratch, *out, ((Touch){s->buffer, s->index, s->expr->type.lanes, true}));
     touches_of(scratch, &s->body, out);
     touches_of(scratch, &s->otherwise, out);
   }
 }
 
-static bool mentions_defined(const Affine *a, const PtrMap *defined) {
+static bool mentions(const Affine *a, const PtrMap *vars) {
   for (int i = 0; i < a->n; i++)
-    if (a->terms[i].kind == ATOM_VAR ? ptr_map_get(defined, a->terms[i].var) != NULL
-                                     : mentions_defined(a->terms[i].inside, defined))
+    if (a->terms[i].kind == ATOM_VAR ? ptr_map_get(vars, a->terms[i].var) != NULL
+                                     : mentions(a->terms[i].inside, vars))
       return true;
   return false;
 }
 
-/* Two places of one buffer: some dimension has the same index in both, which
- * moves with var and with nothing else inside the loop, so that different
- * iterations never meet. A vector access spreads over the last dimension, so
- * that one does not count. */
-static bool always_apart(const Touch *a, const Touch *b, const Var *var, const PtrMap *defined,
-                         int rank) {
+/* The loops inside the body, by variable. */
+static void collect_loops(const Block *block, PtrMap *loops) {
+  for (size_t i = 0; i < block->stmts.len; i++) {
+    Stmt *s = block->stmts.at[i];
+    if (s->kind == STMT_FOR)
+      ptr_map_put(loops, s->var, s);
+    collect_loops(&s->body, loops);
+    collect_loops(&s->otherwise, loops);
+  }
+}
+
+/* Splits an index into coef * var, a part that the whole loop leaves alone, and a part that the
+ * loops inside move, of which only the range is kept. False if it is not of that form. */
+typedef struct Walk {
+  int64_t coef;
+  const Affine *fixed;
+  int64_t lo, hi;
+} Walk;
+
+static bool walk_of(Arena *scratch, const Affine *index, const Var *var, const PtrMap *inside,
+                    Walk *walk) {
+  *walk = (Walk){.fixed = affine_const(scratch, 0), .lo = index->constant, .hi = index->constant};
+  if (!affine_coef(index, var, &walk->coef))
+    return false;
+  for (int i = 0; i < index->n; i++) {
+    Term *term = &index->terms[i];
+    const Affine alone = {.n = 1, .terms = term};
+    if (term->kind == ATOM_VAR && term->var == var)
+      continue;
+    if (!mentions(&alone, inside)) {
+      walk->fixed = affine_add(scratch, walk->fixed, &alone);
+      continue;
+    }
+    const Stmt *loop = term->kind == ATOM_VAR ? ptr_map_get(inside, term->var) : NULL;
+    int64_t first, end;
+    if (!loop || loop->n_lower != 1 || loop->n_upper != 1 ||
+        !affine_is_const(loop->lower[0], &first) || !affine_is_const(loop->upper[0], &end) ||
+        end <= first)
+      return false;
+    int64_t a = term->coef * first, b = term->coef * (end - 1);
+    walk->lo += a < b ? a : b;
+    walk->hi += a < b ? b : a;
+  }
+  return true;
+}
+
+/* In some dimension the two places move with the loop's variable, alike, and by more in one
+ * iteration than the loops inside and the lanes spread them: different iterations never meet. */
+static bool always_apart(Arena *scratch, const Touch *a, const Touch *b, const Stmt *loop,
+                         const PtrMap *inside) {
   if (!a->index || !b->index)
     return false;
-  for (int d = 0; d < rank; d++) {
-    int64_t coef;
-    if (affine_equal(a->index[d], b->index[d]) && affine_coef(a->index[d], var, &coef) &&
-        coef != 0 && !mentions_defined(a->index[d], defined))
+  for (int d = 0; d < a->buffer->rank; d++) {
+    Walk p, q;
+    if (!walk_of(scratch, a->index[d], loop->var, inside, &p) ||
+        !walk_of(scratch, b->index[d], loop->var, inside, &q) || p.coef != q.coef ||
+        !affine_equal(p.fixed, q.fixed))
+      continue;
+    if (d == a->buffer->rank - 1) {
+      p.hi += a->lanes - 1;
+      q.hi += b->lanes - 1;
+    }
+    int64_t distance = (p.coef < 0 ? -p.coef : p.coef) * loop->step;
+    if (p.hi - q.lo < distance && q.hi - p.lo < distance)
       return true;
   }
   return false;
 }
 
-static bool has_vector_access(const Block *block, const Buffer *buffer);
-
-static bool expr_has_vector_access(const Expr *e, const Buffer *buffer) {
-  if (e->op == OP_LOAD && e->buffer == buffer && e->type.lanes > 1)
-    return true;
-  for (int i = 0; i < loop_op_arity(e->op); i++)
-    if (expr_has_vector_access(e->args[i], buffer))
-      return true;
-  return false;
-}
-
-static bool has_vector_access(const Block *block, const Buffer *buffer) {
-  for (size_t i = 0; i < block->stmts.len; i++) {
-    const Stmt *s = block->stmts.at[i];
-    if (s->kind == STMT_STORE && s->buffer == buffer && s->expr->type.lanes > 1)
-      return true;
-    if ((s->expr && expr_has_vector_access(s->expr, buffer)) ||
-        has_vector_access(&s->body, buffer) || has_vector_access(&s->otherwise, buffer))
-      return true;
-  }
-  return false;
-}
-
-bool iterations_independent(const Block *body, const Var *var) {
+bool iterations_independent(const Stmt *loop) {
   Arena *scratch = arena_new();
   Touches touches = {0};
-  PtrMap defined = {.arena = scratch};
-  touches_of(scratch, body, &touches);
-  collect_defined(body, &defined);
+  PtrMap inside = {.arena = scratch};
+  touches_of(scratch, &loop->body, &touches);
+  collect_loops(&loop->body, &inside);
   bool ok = true;
   for (size_t i = 0; ok && i < touches.len; i++) {
     const Touch *store = &touches.at[i];
-    if (!store->is_store)
-      continue;
-    for (size_t j = 0; ok && j < touches.len; j++) {
+    for (size_t j = 0; ok && store->is_store && j < touches.len; j++) {
       const Touch *other = &touches.at[j];
-      if (other->buffer != store->buffer) {
+      if (other->buffer != store->buffer)
         ok = store->buffer->noalias || other->buffer->noalias;
-      } else if (!other->is_store) {
-        int rank = store->buffer->rank - has_vector_access(body, store->buffer);
-        ok = always_apart(store, other, var, &defined, rank);
-      }
+      else
+        ok = always_apart(scratch, store, other, loop, &inside);
     }
   }
   arena_free(scratch);

@@ -103,7 +103,7 @@ static bool shape_depends(const Block *block, const Var *var) {
 
 static bool may_jam(Unroller *u, const Stmt *loop) {
   return !shape_depends(&loop->body, loop->var) && !sets_outer_value(u->scratch, &loop->body) &&
-         iterations_independent(&loop->body, loop->var);
+         iterations_independent(loop);
 }
 
 /* ---- the pass ---- */

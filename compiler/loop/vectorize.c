@@ -178,7 +178,7 @@ static bool vectorize(Arena *arena, Arena *scratch, Stmt *loop) {
   while (mark(&v, &loop->body))
     continue;
   if (!can_widen_block(&v, &loop->body) || sets_outer_value(scratch, &loop->body) ||
-      !iterations_independent(&loop->body, loop->var))
+      !iterations_independent(loop))
     return false;
   widen_block(&v, &loop->body);
   return true;
