@@ -90,13 +90,56 @@ static void make_stage_buffer(Lowering *l, const Stage *stage) {
   l->buffers[tensor->id] = buffer;
 }
 
+/* True if the operand is stored in blocks of the stage's weight_block: [C/B, ..., B], the last block filled with zeros. */
+static bool is_blocked(const Stage *stage, const Operand *operand) {
+  const AccessDim *last = &operand->access[operand->rank - 1];
+  return stage->weight_block && operand->is_weight && operand->rank >= 2 && operand->rank < LOOP_MAX_RANK &&
+         last->coef[DIM_C] == 1 && last->divide == 1 && operand->dims[operand->rank - 1] > stage->weight_block;
+}
+
+/* The operand's dimensions as they are stored. */
+static int stored_dims(const Stage *stage, const Operand *operand, int64_t *dims) {
+  memcpy(dims, operand->dims, LOOP_MAX_RANK * sizeof *dims);
+  if (!is_blocked(stage, operand))
+    return operand->rank;
+  int last = operand->rank - 1;
+  dims[0] = (operand->dims[last] + stage->weight_block - 1) / stage->weight_block;
+  for (int i = 0; i < last; i++)
+    dims[i + 1] = operand->dims[i];
+  dims[last + 1] = stage->weight_block;
+  return operand->rank + 1;
+}
+
+static const Recipe *blocked_recipe(Arena *arena, const Stage *stage, const Operand *operand, const Recipe *recipe) {
+  if (!is_blocked(stage, operand))
+    return recipe;
+  int last = operand->rank - 1, axes[LOOP_MAX_RANK];
+  int64_t dims[LOOP_MAX_RANK], split[LOOP_MAX_RANK];
+  memcpy(dims, operand->dims, sizeof dims);
+  int64_t blocks = (dims[last] + stage->weight_block - 1) / stage->weight_block;
+  dims[last] = blocks * stage->weight_block;
+  if (dims[last] != operand->dims[last])
+    recipe = recipe_pad(arena, recipe, dims);
+  memcpy(split, dims, sizeof split);
+  split[last] = blocks;
+  split[last + 1] = stage->weight_block;
+  recipe = recipe_reshape(arena, recipe, operand->rank + 1, split);
+  axes[0] = last;
+  for (int i = 0; i < last; i++)
+    axes[i + 1] = i;
+  axes[last + 1] = last + 1;
+  return recipe_permute(arena, recipe, axes);
+}
+
 static Buffer *weight_buffer(Lowering *l, const Stage *stage, const Operand *operand) {
   const Node *node = stage->node;
   const char *name =
       arena_printf(l->arena, "%s_%s", node->path, node_weight_name(node, operand->source));
-  Buffer *buffer = new_buffer(l, name, BUFFER_WEIGHT, ELEM_F32, operand->rank, operand->dims);
+  int64_t dims[LOOP_MAX_RANK];
+  int rank = stored_dims(stage, operand, dims);
+  Buffer *buffer = new_buffer(l, name, BUFFER_WEIGHT, ELEM_F32, rank, dims);
   buffer->align = l->regions->target->buffer_align;
-  buffer->recipe = node_weight(l->arena, node, operand->source);
+  buffer->recipe = blocked_recipe(l->arena, stage, operand, node_weight(l->arena, node, operand->source));
   return buffer;
 }
 
@@ -108,6 +151,7 @@ typedef struct Nest {
   const Compute *compute;
   Kernel *kernel;
   Buffer *params[COMPUTE_MAX_OPERANDS]; /* of each operand */
+  Buffer *arguments[COMPUTE_MAX_OPERANDS];
   int64_t ring[COMPUTE_MAX_OPERANDS];   /* rows held of a tensor operand; 0: all of them */
   Buffer *out;
   int64_t out_ring;
@@ -129,16 +173,34 @@ static const Affine *access_affine(const Nest *n, const AccessDim *access, int e
   return a;
 }
 
+/* [row, column] of a tensor walked flat: pixel 0.. of the step behind the rows before it. */
+static void flat_index(const Nest *n, int64_t ring, const Affine **index) {
+  Arena *arena = n->l->arena;
+  const Affine *row = ring ? affine_mod(arena, n->dim[DIM_Y], ring) : n->dim[DIM_Y];
+  index[0] = affine_const(arena, 0);
+  index[1] = affine_add(arena, affine_scale(arena, row, n->compute->out[1]), n->dim[DIM_X]);
+}
+
 static Expr *load_operand(Nest *n, int o) {
+  Arena *arena = n->l->arena;
   const Operand *operand = &n->compute->operands[o];
   const Affine *index[LOOP_MAX_RANK];
   for (int i = 0; i < operand->rank; i++) {
-    index[i] = affine_div(n->l->arena, access_affine(n, &operand->access[i], -1),
-                          operand->access[i].divide);
+    index[i] = affine_div(arena, access_affine(n, &operand->access[i], -1), operand->access[i].divide);
     if (i == 0 && n->ring[o])
-      index[i] = affine_mod(n->l->arena, index[i], n->ring[o]);
+      index[i] = affine_mod(arena, index[i], n->ring[o]);
   }
-  return expr_load(n->l->arena, n->params[o], index, 1);
+  if (n->stage->flat && !operand->is_weight)
+    flat_index(n, n->ring[o], index);
+  if (is_blocked(n->stage, operand)) {
+    int last = operand->rank - 1;
+    const Affine *channel = index[last];
+    for (int i = last; i > 0; i--)
+      index[i] = index[i - 1];
+    index[0] = affine_div(arena, channel, n->stage->weight_block);
+    index[last + 1] = affine_mod(arena, channel, n->stage->weight_block);
+  }
+  return expr_load(arena, n->params[o], index, 1);
 }
 
 /* Number of taps inside: the product of the reduction loops' lengths. */
@@ -294,14 +356,18 @@ static Expr *reduce(Nest *n) {
 static void make_body(Nest *n, int64_t rows) {
   Arena *arena = n->l->arena;
   const Compute *compute = n->compute;
-  const Affine *first = n->dim[DIM_Y];
-  int64_t first_lo = n->lo[DIM_Y], first_hi = n->hi[DIM_Y];
   n->block = &n->kernel->body;
-  open_loop(n, DIM_Y, "y", rows);
-  n->dim[DIM_Y] = affine_add(arena, first, n->dim[DIM_Y]);
-  n->lo[DIM_Y] = first_lo;
-  n->hi[DIM_Y] = first_hi + rows - 1;
-  open_loop(n, DIM_X, "x", compute->out[1]);
+  if (n->stage->flat) {
+    open_loop(n, DIM_X, "x", rows * compute->out[1]);
+  } else {
+    const Affine *first = n->dim[DIM_Y];
+    int64_t first_lo = n->lo[DIM_Y], first_hi = n->hi[DIM_Y];
+    open_loop(n, DIM_Y, "y", rows);
+    n->dim[DIM_Y] = affine_add(arena, first, n->dim[DIM_Y]);
+    n->lo[DIM_Y] = first_lo;
+    n->hi[DIM_Y] = first_hi + rows - 1;
+    open_loop(n, DIM_X, "x", compute->out[1]);
+  }
   open_loop(n, DIM_C, "c", compute->out[2]);
   Expr *acc = compute->combine ? reduce(n) : NULL;
   Stmt *store = loop_stmt_new(arena, STMT_STORE);
@@ -311,8 +377,18 @@ static void make_body(Nest *n, int64_t rows) {
     store->index[i] = n->dim[i];
   if (n->out_ring)
     store->index[0] = affine_mod(arena, store->index[0], n->out_ring);
+  if (n->stage->flat)
+    flat_index(n, n->out_ring, store->index);
   store->expr = scalar_expr(n, compute->finish, acc);
   block_push(arena, n->block, store);
+}
+
+/* A tensor walked flat is one row. */
+static void flatten_dims(const Stage *stage, int64_t *dims) {
+  if (!stage->flat)
+    return;
+  dims[1] *= dims[0];
+  dims[0] = 1;
 }
 
 static Buffer *new_param(Nest *n, const char *name, Access access, int rank, const int64_t *dims) {
@@ -352,18 +428,23 @@ static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
     Buffer *argument =
         operand->is_weight ? weights[o] : l->buffers[stage_operand_tensor(stage, o)->id];
     int64_t dims[LOOP_MAX_RANK];
-    memcpy(dims, operand->dims, sizeof dims);
-    if (!operand->is_weight && (n->ring[o] = ring_of(l, stage_operand_tensor(stage, o))) != 0)
-      dims[0] = n->ring[o];
+    int rank = stored_dims(stage, operand, dims);
+    if (!operand->is_weight) {
+      n->ring[o] = ring_of(l, stage_operand_tensor(stage, o));
+      if (n->ring[o])
+        dims[0] = n->ring[o];
+      flatten_dims(stage, dims);
+    }
     for (int i = 0; i < o && !operand->is_weight; i++)
-      if (arguments->at[i] == argument && n->params[i]->rank == operand->rank &&
-          memcmp(n->params[i]->dims, dims, (size_t)operand->rank * sizeof *dims) == 0)
+      if (n->params[i] && !n->compute->operands[i].is_weight && n->arguments[i] == argument &&
+          n->params[i]->rank == rank && memcmp(n->params[i]->dims, dims, (size_t)rank * sizeof *dims) == 0)
         n->params[o] = n->params[i];
+    n->arguments[o] = argument;
     if (n->params[o])
       continue;
     const char *name = operand->is_weight ? arena_printf(l->arena, "w%d", n_weight++)
                                           : arena_printf(l->arena, "in%d", n_in++);
-    n->params[o] = new_param(n, name, ACCESS_IN, operand->rank, dims);
+    n->params[o] = new_param(n, name, ACCESS_IN, rank, dims);
     /* The caller's memory has the alignment of its elements only. */
     if (argument->kind == BUFFER_INPUT || argument->kind == BUFFER_OUTPUT)
       n->params[o]->align = argument->align;
@@ -372,6 +453,7 @@ static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
   Buffer *result = l->buffers[stage->node->output->id];
   int64_t dims[3] = {stage->ring_rows, n->compute->out[1], n->compute->out[2]};
   n->out_ring = stage->ring_rows < stage->rows ? stage->ring_rows : 0;
+  flatten_dims(stage, dims);
   if (stage->in_place >= 0) {
     n->out = n->params[stage->in_place];
     n->out->access = ACCESS_INOUT;
@@ -520,21 +602,48 @@ static void push_calls(Lowering *l, const Calls *calls) {
   }
 }
 
-/* Range of first rows over the stage's steps of this many rows. */
+/* The step reads beyond the upper or lower border of a tensor. */
+static bool is_clipped(const Stage *stage, const Step *step) {
+  const Compute *compute = &stage->compute;
+  for (int o = 0; o < compute->n_operands; o++) {
+    const AccessDim *row = &compute->operands[o].access[0];
+    if (compute->operands[o].is_weight)
+      continue;
+    int64_t lo = row->offset + row->coef[DIM_Y] * step->first;
+    int64_t hi = lo + row->coef[DIM_Y] * (step->rows - 1);
+    for (int r = 0; r < compute->n_reduce; r++)
+      hi += row->coef[DIM_R + r] * (compute->reduce[r] - 1);
+    if (lo < 0 || hi >= compute->operands[o].dims[0])
+      return true;
+  }
+  return false;
+}
+
+/* Steps of one class share a kernel: the same number of rows and, where border rows have kernels of their own, the same
+ * first row unless no border is near. */
+static bool same_class(const Stage *stage, const Step *a, const Step *b) {
+  if (a->stage != b->stage || a->rows != b->rows)
+    return false;
+  if (!stage->border_kernels || a->first == b->first)
+    return true;
+  return !is_clipped(stage, a) && !is_clipped(stage, b);
+}
+
+/* Range of first rows over the class of a step. */
 static void first_rows(const Region *region, const Step *like, int64_t *lo, int64_t *hi) {
   *lo = *hi = like->first;
   for (size_t i = 0; i < region->steps.len; i++) {
     const Step *step = &region->steps.at[i];
-    if (step->stage != like->stage || step->rows != like->rows)
+    if (!same_class(&region->stages[like->stage], step, like))
       continue;
     *lo = step->first < *lo ? step->first : *lo;
     *hi = step->first > *hi ? step->first : *hi;
   }
 }
 
-/* One stage's kernels so far: by number of rows. */
+/* One stage's kernels so far, by class of step. */
 typedef struct Made {
-  int64_t rows;
+  Step step;
   Call call;
 } Made;
 
@@ -555,10 +664,10 @@ static void lower_region(Lowering *l, const Region *region) {
     const Step *step = &region->steps.at[i];
     const Made *known = NULL;
     for (size_t k = 0; k < made[step->stage].len && !known; k++)
-      if (made[step->stage].at[k].rows == step->rows)
+      if (same_class(&region->stages[step->stage], &made[step->stage].at[k].step, step))
         known = &made[step->stage].at[k];
     if (!known) {
-      Made new = {.rows = step->rows};
+      Made new = {.step = *step};
       int64_t lo, hi;
       first_rows(region, step, &lo, &hi);
       new.call.kernel = make_kernel(l, &region->stages[step->stage], weights[step->stage],

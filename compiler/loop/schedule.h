@@ -11,8 +11,8 @@
  * vector L      marks L for the vectorize pass
  *
  * A directive applies to every loop with the label. Only loops that carry no
- * reduction may be split, reordered or made vectors, so that the order of every
- * sum stays as lowered. A directive that does not apply to a loop (a label that
+ * reduction may be reordered or made vectors, so that the order of every sum stays
+ * as lowered. A directive that does not apply to a loop (a label that
  * does not occur, bounds that depend on what would move inside) leaves it as it is. */
 #ifndef MNCC_LOOP_SCHEDULE_H
 #define MNCC_LOOP_SCHEDULE_H

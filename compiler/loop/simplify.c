@@ -42,6 +42,41 @@ static bool has_quotient(const Affine *a) {
   return false;
 }
 
+/* The term is a multiple of k because of where its loop starts and steps: c in 0..64 by 8. */
+static bool steps_in_multiples(const Simplifier *s, const Term *t, int64_t k) {
+  if (t->kind != ATOM_VAR)
+    return false;
+  for (size_t i = 0; i < s->scope.enclosing.len; i++) {
+    const Stmt *loop = s->scope.enclosing.at[i];
+    int64_t start;
+    if (loop->kind == STMT_FOR && loop->var == t->var)
+      return loop->n_lower == 1 && affine_is_const(loop->lower[0], &start) && t->coef * start % k == 0 &&
+             t->coef * loop->step % k == 0;
+  }
+  return false;
+}
+
+/* a / k or a mod k where a = multiple of k + rest and the rest stays in 0..k-1: the rest decides nothing, or everything.
+ * Null where that is not so. */
+static const Affine *split_period(Simplifier *s, AtomKind kind, const Affine *a, int64_t k) {
+  const Affine *whole = affine_const(s->arena, floor_div(a->constant, k) * k);
+  const Affine *rest = affine_const(s->arena, floor_mod(a->constant, k));
+  bool split = false;
+  for (int i = 0; i < a->n; i++) {
+    Affine single = {0, 1, &a->terms[i]};
+    if (a->terms[i].coef % k == 0 || steps_in_multiples(s, &a->terms[i], k)) {
+      whole = affine_add(s->arena, whole, &single);
+      split = true;
+    } else {
+      rest = affine_add(s->arena, rest, &single);
+    }
+  }
+  int64_t min, max;
+  if (!split || !range(s, rest, &min, &max) || min < 0 || max >= k || !at_least(s, whole, 0))
+    return NULL;
+  return kind == ATOM_MOD ? rest : affine_div(s->arena, whole, k);
+}
+
 static const Affine *simplify_affine(Simplifier *s, const Affine *a) {
   a = rewrite_affine(&s->rewrite, a);
   if (!has_quotient(a))
@@ -62,6 +97,8 @@ static const Affine *simplify_affine(Simplifier *s, const Affine *a) {
         changed = true;
         part = t->kind == ATOM_DIV ? affine_const(s->arena, min / k)
                                    : affine_add_const(s->arena, inside, -(min / k * k));
+      } else if ((part = split_period(s, t->kind, inside, k)) != NULL) {
+        changed |= t->kind == ATOM_MOD || !affine_equal(part, a);
       } else {
         part =
             t->kind == ATOM_DIV ? affine_div(s->arena, inside, k) : affine_mod(s->arena, inside, k);

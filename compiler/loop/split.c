@@ -1,5 +1,7 @@
 /* split L N: a loop of constant bounds becomes a loop in steps of N around a
- * loop L.i of N iterations; the iterations left over become a second such pair. */
+ * loop L.i of N iterations; the iterations left over become a second such pair.
+ * The iterations run in the same order as before, so that reductions may be
+ * split too. */
 #include <string.h>
 
 #include "loop/transform.h"
@@ -25,7 +27,7 @@ void loop_split(Transform *t, Block *block, const char *label, int64_t factor) {
     loop_split(t, &stmt->otherwise, label, factor);
     int64_t lo, hi;
     if (stmt->kind != STMT_FOR || strcmp(stmt->label, label) != 0 ||
-        !loop_constant_bounds(stmt, &lo, &hi) || hi <= lo || !loop_is_parallel(stmt)) {
+        !loop_constant_bounds(stmt, &lo, &hi) || hi <= lo) {
       block_push(t->arena, &out, stmt);
       continue;
     }

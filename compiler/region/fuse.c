@@ -59,6 +59,31 @@ static bool follows_row_by_row(const Stage *first, const Stage *second) {
   return false;
 }
 
+/* Rows of one step of a fused pair: on targets with caches as many as keep the rows between the two in a share of the
+ * cache that grows with the weights, so that these are read for many pixels at a time; else one. */
+static int64_t pair_rows(const Target *target, const Stage *first, const Stage *second) {
+  if (!target->l1_bytes)
+    return 1;
+  int64_t weights = 0;
+  for (int o = 0; o < second->compute.n_operands; o++)
+    if (second->compute.operands[o].is_weight) {
+      int64_t elems = 1;
+      for (int i = 0; i < second->compute.operands[o].rank; i++)
+        elems *= second->compute.operands[o].dims[i];
+      weights += 4 * elems;
+    }
+  int64_t room = weights <= target->l1_bytes / 2 ? target->l1_bytes * 3 / 4
+                 : weights <= target->l2_bytes / 3 ? 2 * target->l1_bytes
+                                                   : target->l2_bytes / 4;
+  int64_t row = 4 * first->compute.out[1] * first->compute.out[2];
+  int64_t rows = room / row < 1 ? 1 : room / row;
+  if (rows >= first->rows)
+    return first->rows;
+  while (first->rows % rows)
+    rows--;
+  return rows;
+}
+
 static void group(Regions *regions, bool fuse) {
   const Graph *graph = regions->graph;
   for (size_t i = 0; i < graph->nodes.len; i++) {
@@ -73,7 +98,8 @@ static void group(Regions *regions, bool fuse) {
     region->stages[0] = first;
     if (pair) {
       region->stages[1] = second;
-      region->stages[0].step_rows = region->stages[1].step_rows = 1;
+      region->stages[0].step_rows = region->stages[1].step_rows =
+          pair_rows(regions->target, &region->stages[0], &region->stages[1]);
       i++;
     }
   }

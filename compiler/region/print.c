@@ -28,6 +28,10 @@ static void print_stage(Writer *w, const Stage *stage) {
   write_text(w, "\n");
   if (stage->schedule)
     write_f(w, "//   schedule %s: %s\n", stage->node->path, stage->schedule);
+  if (stage->flat || stage->weight_block || stage->border_kernels)
+    write_f(w, "//   %s%s%s\n", stage->flat ? "pixels as one dimension; " : "",
+            stage->weight_block ? arena_printf(scratch, "weights in blocks of %lld; ", (long long)stage->weight_block) : "",
+            stage->border_kernels ? "border rows apart" : "");
   arena_free(scratch);
 }
 

@@ -24,3 +24,34 @@ void stage_rows_read(const Stage *stage, int o, int64_t first, int64_t rows, int
   }
   compute_rows_read(&stage->compute, o, first, rows, begin, end);
 }
+
+static bool reads_own_pixel(const Stage *stage, int o) {
+  const Operand *operand = &stage->compute.operands[o];
+  int n = DIM_R + stage->compute.n_reduce;
+  for (int i = 0; i < 2 && !operand->is_weight; i++) {
+    if (operand->dims[i] != stage->compute.out[i] || operand->access[i].offset != 0 || operand->access[i].divide != 1)
+      return false;
+    for (int d = 0; d < n; d++)
+      if (operand->access[i].coef[d] != (d == i))
+        return false;
+  }
+  for (int i = operand->is_weight ? 0 : 2; i < operand->rank; i++)
+    if (operand->access[i].coef[DIM_Y] || operand->access[i].coef[DIM_X])
+      return false;
+  return true;
+}
+
+bool stage_can_be_flat(const Region *region, const Stage *stage) {
+  if (stage->step_rows < 2 || (stage->ring_rows < stage->rows && stage->ring_rows % stage->step_rows != 0))
+    return false;
+  for (int o = 0; o < stage->compute.n_operands; o++) {
+    if (!reads_own_pixel(stage, o))
+      return false;
+    const GTensor *tensor = stage_operand_tensor(stage, o);
+    int p = tensor ? region_stage_of(region, tensor) : -1;
+    if (p >= 0 && region->stages[p].ring_rows < region->stages[p].rows &&
+        region->stages[p].ring_rows % stage->step_rows != 0)
+      return false;
+  }
+  return true;
+}

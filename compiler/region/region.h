@@ -32,6 +32,10 @@ typedef struct Stage {
   int64_t ring_rows; /* rows held; == rows unless STORAGE_RING */
   int in_place;      /* operand whose memory the result takes over, or -1 */
   const char *schedule; /* loop schedule: directives of loop/schedule.h */
+  bool flat;            /* rows and columns are walked as one dimension of pixels */
+  int64_t weight_block; /* weights with the output channel last are stored in blocks of so many channels, [C/B, ..., B];
+                         * 0: as the operator packs them */
+  bool border_kernels;  /* rows at the upper and lower border get kernels of their own, with constant bounds */
 } Stage;
 
 typedef struct Step {
@@ -67,6 +71,10 @@ void region_schedule_rows(Regions *regions);  /* steps and ring sizes, by simula
 void region_choose_schedules(Regions *regions); /* loop schedules where none is set */
 bool region_read_schedules(Regions *regions, Diag *diag, const Source *file); /* --schedule */
 void region_share_memory(Regions *regions);   /* in_place */
+
+/* True if the stage's pixels may be walked as one dimension: every tensor is read at the pixel that is written, and
+ * ring buffers hold whole steps. Needs the row schedule. */
+bool stage_can_be_flat(const Region *region, const Stage *stage);
 
 /* The file that --regions reads is what this prints, less the comments. */
 void region_print(Writer *w, const Regions *regions);

@@ -22,7 +22,9 @@ static bool vectorises_over_channels(const Compute *compute) {
   return true;
 }
 
-static const char *choose(Arena *arena, const Stage *stage, const Target *target) {
+/* ---- small targets: one modest tile, little code ---- */
+
+static const char *choose_small(Arena *arena, const Stage *stage, const Target *target) {
   const Compute *compute = &stage->compute;
   bool vector = vectorises_over_channels(compute) && target->vector_bytes > 4;
   bool tile = compute->multiply_add && compute->out[DIM_X] > 1;
@@ -34,17 +36,127 @@ static const char *choose(Arena *arena, const Stage *stage, const Target *target
   const char *order = vector && tile ? "order y x c x.i c.i; " : "";
   const char *unroll = tile ? "unroll x.i; " : "";
   const char *lanes_text = vector ? "vector c.i; " : "";
-  const char *text = arena_printf(arena, "%s%s%s%s%s%s", peel, split_x, split_c, order, unroll, lanes_text);
+  const char *text =
+      arena_printf(arena, "%s%s%s%s%s%s", peel, split_x, split_c, order, unroll, lanes_text);
   size_t length = strlen(text);
   return length ? arena_strndup(arena, text, length - 2) : "";
+}
+
+/* ---- big cores: register tiles ----
+ *
+ * A tile is `columns` pixels x `vectors` vectors of channels, all accumulators in registers, with one register per
+ * weight vector and one for the broadcast pixel. Per step of the reduction it takes columns * vectors multiply-adds,
+ * columns + vectors loads (two of each a cycle), and at least the latency of a multiply-add. */
+
+typedef struct Tile {
+  int64_t columns, vectors;
+} Tile;
+
+/* Half cycles of one step of the reduction. */
+static double tile_cost(int64_t columns, int64_t vectors) {
+  enum { LATENCY = 8 };
+  int64_t products = columns * vectors, loads = columns + vectors;
+  double cost = (double)(products > loads ? products : loads);
+  return cost > LATENCY ? cost : LATENCY;
+}
+
+/* The cost of covering `pixels` x `vectors` by tiles and remainders, per step of the reduction. */
+static double cover_cost(Tile tile, int64_t pixels, int64_t vectors) {
+  /* Each tile also pays for its beginning and end: a load and a store per accumulator, in the shadow of others. */
+  double cost = 0;
+  for (int px = 0; px < 2; px++)
+    for (int v = 0; v < 2; v++) {
+      int64_t columns = px ? pixels % tile.columns : tile.columns, width = v ? vectors % tile.vectors : tile.vectors;
+      int64_t times = (px ? 1 : pixels / tile.columns) * (v ? 1 : vectors / tile.vectors);
+      if (columns && width)
+        cost += (double)times * (tile_cost(columns, width) + 0.25);
+    }
+  return cost;
+}
+
+static Tile choose_tile(const Target *target, int64_t pixels, int64_t vectors) {
+  Tile best = {1, 1};
+  double best_cost = cover_cost(best, pixels, vectors);
+  for (int64_t n = 1; n <= 4 && n <= vectors; n++)
+    for (int64_t p = 1; p <= pixels && p <= 16 && p * n + n + 1 < target->vector_registers; p++) {
+      Tile tile = {p, n};
+      double cost = cover_cost(tile, pixels, vectors);
+      if (cost < best_cost) {
+        best = tile;
+        best_cost = cost;
+      }
+    }
+  return best;
+}
+
+/* Products summed per output. */
+static int64_t reduction_length(const Compute *compute) {
+  int64_t n = 1;
+  for (int r = 0; r < compute->n_reduce; r++)
+    n *= compute->reduce[r];
+  return n;
+}
+
+/* The reduction walks over channels of the input, or over neighbouring pixels only. */
+static bool sums_channels(const Compute *compute) {
+  for (int o = 0; o < compute->n_operands; o++)
+    if (!compute->operands[o].is_weight && compute->operands[o].access[2].coef[DIM_C] == 0)
+      return true;
+  return false;
+}
+
+/* Directives that unroll the taps of a window (all of the reduction if it is short). */
+static const char *unroll_taps(Arena *arena, const Compute *compute, int64_t limit) {
+  const char *text = "";
+  int64_t taps = 1;
+  for (int r = compute->n_reduce - 1; r >= 0; r--) {
+    taps *= compute->reduce[r];
+    if (taps > limit)
+      break;
+    text = arena_printf(arena, "unroll %s; %s", compute->reduce_label[r], text);
+  }
+  return text;
+}
+
+static const char *choose_big(Arena *arena, const Region *region, Stage *stage, const Target *target) {
+  const Compute *compute = &stage->compute;
+  int64_t lanes = target->vector_bytes / 4;
+  if (!vectorises_over_channels(compute))
+    return "";
+  stage->border_kernels = true;
+  stage->flat = stage_can_be_flat(region, stage);
+  int64_t pixels = compute->out[DIM_X] * (stage->flat ? stage->step_rows : 1);
+  int64_t channels = compute->out[DIM_C], vectors = (channels + lanes - 1) / lanes;
+  const char *peel = compute->n_reduce >= 2 && compute->out[DIM_X] > 1 ? "peel y; peel x; " : "";
+  if (!compute->multiply_add || !sums_channels(compute)) {
+    /* Load-bound: several columns share what they read; weights stay in registers. */
+    int64_t columns = compute->n_reduce && pixels > 1 ? 7 : 1;
+    const char *split = columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)columns) : "";
+    const char *order = columns > 1 ? "order y x c x.i c.i; " : "";
+    const char *taps = compute->multiply_add ? unroll_taps(arena, compute, 25) : "";
+    return arena_printf(arena, "%s%ssplit c %lld; %s%s%svector c.i", peel, split, (long long)lanes, order, taps,
+                        columns > 1 ? "unroll x.i; " : "");
+  }
+  Tile tile = pixels > 1 ? choose_tile(target, pixels, vectors) : (Tile){1, vectors < 8 ? vectors : 8};
+  int64_t block = tile.vectors * lanes;
+  stage->weight_block = block;
+  const char *split_x = tile.columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)tile.columns) : "";
+  int64_t depth = reduction_length(compute);
+  const char *taps = depth <= 32 ? unroll_taps(arena, compute, 32) : "split k 4; unroll k.i; ";
+  return arena_printf(arena, "%s%ssplit c %lld; split c.i %lld; order c y x c.i x.i c.i.i; %sunroll x.i; unroll c.i; vector c.i.i",
+                      peel, split_x, (long long)block, (long long)lanes, taps);
+}
+
+static const char *choose(Arena *arena, const Region *region, Stage *stage, const Target *target) {
+  return target->l1_bytes ? choose_big(arena, region, stage, target) : choose_small(arena, stage, target);
 }
 
 void region_choose_schedules(Regions *regions) {
   for (size_t r = 0; r < regions->regions.len; r++)
     for (int s = 0; s < regions->regions.at[r]->n_stages; s++) {
-      Stage *stage = &regions->regions.at[r]->stages[s];
-      if (!stage->schedule)
-        stage->schedule = choose(regions->arena, stage, regions->target);
+      Region *region = regions->regions.at[r];
+      if (!region->stages[s].schedule)
+        region->stages[s].schedule = choose(regions->arena, region, &region->stages[s], regions->target);
     }
 }
 

@@ -24,6 +24,7 @@ typedef struct Target {
   const char *features;    /* LLVM's "+avx2,+fma"; "" */
   int vector_bytes;        /* what `vector` loops aim at */
   int vector_registers;    /* for tile choices */
+  int64_t l1_bytes, l2_bytes; /* data caches of one core; 0: none to count on, and code is kept small instead */
   bool fma;                /* multiply-adds become fma in the loops; never decided later */
   int buffer_align;        /* bytes every arena and weight buffer is aligned to; a power of two */
 } Target;

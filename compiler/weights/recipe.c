@@ -127,6 +127,21 @@ const Recipe *recipe_permute(Arena *arena, const Recipe *a, const int *axes) {
   return recipe;
 }
 
+static bool can_pad(int rank, const int64_t *from, const int64_t *to) {
+  for (int i = 0; i < rank; i++)
+    if (to[i] < from[i])
+      return false;
+  return true;
+}
+
+const Recipe *recipe_pad(Arena *arena, const Recipe *a, const int64_t *dims) {
+  if (!can_pad(a->rank, a->dims, dims))
+    BUG("a recipe's pad to a smaller shape");
+  Recipe *recipe = new_recipe(arena, RECIPE_PAD, a->rank, dims);
+  recipe->a = a;
+  return recipe;
+}
+
 bool recipe_equal(const Recipe *a, const Recipe *b) {
   if (a == b)
     return true;
@@ -148,6 +163,7 @@ bool recipe_equal(const Recipe *a, const Recipe *b) {
            recipe_equal(a->a, b->a);
   case RECIPE_SQRT:
   case RECIPE_RESHAPE:
+  case RECIPE_PAD:
     return recipe_equal(a->a, b->a);
   }
   BUG("recipe kind %d", (int)a->kind);
@@ -158,7 +174,7 @@ bool recipe_equal(const Recipe *a, const Recipe *b) {
 static const char *const op_names[] = {
     [RECIPE_ADD] = "add",         [RECIPE_SUB] = "sub",   [RECIPE_MUL] = "mul",
     [RECIPE_DIV] = "div",         [RECIPE_SQRT] = "sqrt", [RECIPE_RESHAPE] = "reshape",
-    [RECIPE_PERMUTE] = "permute",
+    [RECIPE_PERMUTE] = "permute", [RECIPE_PAD] = "pad",
 };
 
 /* Plain ASCII on purpose: no locale, and no surprise from <ctype.h> with negative chars. */
@@ -213,12 +229,13 @@ void recipe_print(Writer *w, const Recipe *recipe) {
   case RECIPE_SQRT:
   case RECIPE_RESHAPE:
   case RECIPE_PERMUTE:
+  case RECIPE_PAD:
     write_f(w, "%s(", op_names[recipe->kind]);
     recipe_print(w, recipe->a);
     if (recipe->b) {
       write_text(w, ", ");
       recipe_print(w, recipe->b);
-    } else if (recipe->kind == RECIPE_RESHAPE) {
+    } else if (recipe->kind == RECIPE_RESHAPE || recipe->kind == RECIPE_PAD) {
       write_text(w, ", ");
       print_dims(w, recipe->rank, recipe->dims, ", ");
     } else if (recipe->kind == RECIPE_PERMUTE) {
@@ -397,6 +414,15 @@ static const Recipe *parse_op(Parser *p, RecipeKind kind, int depth) {
     }
     return expect(p, ')') ? recipe_reshape(p->arena, a, n, values) : NULL;
   }
+  if (kind == RECIPE_PAD) {
+    if (!parse_dims(p, &n, values, &elems))
+      return NULL;
+    if (n != a->rank || !can_pad(n, a->dims, values)) {
+      fail(p, "pad to another rank or a smaller shape");
+      return NULL;
+    }
+    return expect(p, ')') ? recipe_pad(p->arena, a, values) : NULL;
+  }
   if (kind == RECIPE_PERMUTE) {
     int axes[RECIPE_MAX_RANK];
     if (!parse_list(p, &n, values))
@@ -441,7 +467,7 @@ static const Recipe *parse_expr(Parser *p, int depth) {
   p->at += len;
   if (!accept(p, '('))
     return parse_tensor(p, name);
-  for (int kind = RECIPE_ADD; kind <= RECIPE_PERMUTE; kind++)
+  for (int kind = RECIPE_ADD; kind <= RECIPE_PAD; kind++)
     if (strcmp(op_names[kind], name) == 0)
       return parse_op(p, (RecipeKind)kind, depth);
   p->at = begin;
@@ -545,6 +571,7 @@ static void combine_row(RecipeKind kind, double *out, const double *a, int64_t s
   case RECIPE_CONST:
   case RECIPE_SQRT:
   case RECIPE_RESHAPE:
+  case RECIPE_PAD:
     break;
   }
   BUG("recipe kind %d has no rows", (int)kind);
@@ -622,6 +649,29 @@ static void evaluate_permute(Arena *scratch, const Recipe *recipe, const Weights
   combine(RECIPE_PERMUTE, &walk, out, a, a);
 }
 
+/* Rows of the operand go to where they lie in the larger shape, the rest is zero. */
+static void evaluate_pad(Arena *scratch, const Recipe *recipe, const Weights *weights, double *out) {
+  const Recipe *operand = recipe->a;
+  const double *from = evaluate_new(scratch, operand, weights);
+  memset(out, 0, (size_t)recipe_elems(recipe) * sizeof *out);
+  if (recipe->rank == 0) {
+    out[0] = from[0];
+    return;
+  }
+  int64_t strides[RECIPE_MAX_RANK], index[RECIPE_MAX_RANK] = {0};
+  row_major(recipe->rank, recipe->dims, strides);
+  int inner = recipe->rank - 1;
+  int64_t n = operand->dims[inner], rows = recipe_elems(operand) / n;
+  for (int64_t row = 0; row < rows; row++) {
+    int64_t at = 0;
+    for (int d = 0; d < inner; d++)
+      at += index[d] * strides[d];
+    memcpy(out + at, from + row * n, (size_t)n * sizeof *out);
+    for (int d = inner - 1; d >= 0 && ++index[d] == operand->dims[d]; d--)
+      index[d] = 0;
+  }
+}
+
 static void evaluate(Arena *scratch, const Recipe *recipe, const Weights *weights, double *out) {
   switch (recipe->kind) {
   case RECIPE_TENSOR:
@@ -648,6 +698,9 @@ static void evaluate(Arena *scratch, const Recipe *recipe, const Weights *weight
     return;
   case RECIPE_PERMUTE:
     evaluate_permute(scratch, recipe, weights, out);
+    return;
+  case RECIPE_PAD:
+    evaluate_pad(scratch, recipe, weights, out);
     return;
   }
   BUG("recipe kind %d", (int)recipe->kind);

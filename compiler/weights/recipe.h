@@ -30,7 +30,8 @@ typedef enum RecipeKind {
   RECIPE_DIV,
   RECIPE_SQRT,
   RECIPE_RESHAPE, /* same elements, another shape */
-  RECIPE_PERMUTE  /* axes: result dimension i is operand dimension axes[i] */
+  RECIPE_PERMUTE, /* axes: result dimension i is operand dimension axes[i] */
+  RECIPE_PAD      /* zeros at the end of dimensions, up to a larger shape of the same rank */
 } RecipeKind;
 
 typedef struct Recipe Recipe;
@@ -50,6 +51,8 @@ const Recipe *recipe_binary(Arena *arena, RecipeKind kind, const Recipe *a, cons
 const Recipe *recipe_sqrt(Arena *arena, const Recipe *a);
 const Recipe *recipe_reshape(Arena *arena, const Recipe *a, int rank, const int64_t *dims);
 const Recipe *recipe_permute(Arena *arena, const Recipe *a, const int *axes);
+
+const Recipe *recipe_pad(Arena *arena, const Recipe *a, const int64_t *dims); /* BUG if a dimension shrinks */
 
 int64_t recipe_elems(const Recipe *recipe);
 bool recipe_equal(const Recipe *a, const Recipe *b);

@@ -1,0 +1,30 @@
+/* The x86-64 micro-architecture levels of the psABI. */
+#include "target/target.h"
+
+const Target target_x86_64_v3 = {
+    .name = "x86-64-v3",
+    .description = "x86-64 with AVX2 and FMA",
+    .triple = "x86_64-unknown-linux-gnu",
+    .cpu = "x86-64-v3",
+    .features = "",
+    .vector_bytes = 32,
+    .vector_registers = 16,
+    .l1_bytes = 32 * 1024,
+    .l2_bytes = 512 * 1024,
+    .fma = true,
+    .buffer_align = 64,
+};
+
+const Target target_x86_64_v4 = {
+    .name = "x86-64-v4",
+    .description = "x86-64 with AVX-512",
+    .triple = "x86_64-unknown-linux-gnu",
+    .cpu = "x86-64-v4",
+    .features = "-prefer-256-bit",
+    .vector_bytes = 64,
+    .vector_registers = 32,
+    .l1_bytes = 32 * 1024,
+    .l2_bytes = 1024 * 1024,
+    .fma = true,
+    .buffer_align = 64,
+};
