@@ -54,10 +54,10 @@ typedef struct Tile {
 
 /* Half cycles of one step of the reduction. */
 static double tile_cost(int64_t columns, int64_t vectors) {
-  enum { LATENCY = 8 };
+  const double latency = 8;
   int64_t products = columns * vectors, loads = columns + vectors;
   double cost = (double)(products > loads ? products : loads);
-  return cost > LATENCY ? cost : LATENCY;
+  return cost > latency ? cost : latency;
 }
 
 /* The cost of covering `pixels` x `vectors` by tiles and remainders, per step of the reduction. */
