@@ -32,11 +32,13 @@ config.substitutions += [
     ("%examples", os.path.join(config.source, "examples")),
     ("%runtime", os.path.join(config.source, "runtime")),
     ("%source", config.source),
+    ("%build", config.build),
 ]
 
 # A feature is named in `REQUIRES:`; a test without it is reported as unsupported.
 for feature, present in [
     ("llvm", config.has_llvm),
+    ("examples", config.has_examples),
     ("clang", config.clang),
     ("torch", config.has_torch),
     ("sklearn", config.has_sklearn),
