@@ -253,13 +253,12 @@ static Expr *scalar_expr(Nest *n, const Scalar *scalar, Expr *acc) {
   return NULL;
 }
 
-/* The combine; a multiply-add is one rounding where the target has fma. */
-static Expr *combine_expr(Nest *n, Expr *acc) {
-  const Scalar *combine = n->compute->combine;
+/* An update; a multiply-add is one rounding where the target has fma. */
+static Expr *update_expr(Nest *n, const Scalar *update, Expr *acc) {
   if (!n->compute->multiply_add || !n->l->regions->target->fma)
-    return scalar_expr(n, combine, acc);
-  return expr_make(n->l->arena, OP_FMA, SCALAR_F32, scalar_expr(n, combine->b->a, acc),
-                   scalar_expr(n, combine->b->b, acc), acc);
+    return scalar_expr(n, update, acc);
+  return expr_make(n->l->arena, OP_FMA, SCALAR_F32, scalar_expr(n, update->b->a, acc),
+                   scalar_expr(n, update->b->b, acc), acc);
 }
 
 static void add_bound(Arena *arena, const Affine ***list, int *count, const Affine *bound) {
@@ -283,7 +282,8 @@ static void keep_inside(Nest *n, int o, int i, Stmt *branch) {
     int64_t a = access->coef[d] * n->lo[d], b = access->coef[d] * n->hi[d];
     lo += a < b ? a : b;
     hi += a < b ? b : a;
-    if (d >= DIM_R && access->coef[d] == 1)
+    /* Bounds leave out a point for every update: only where there is one. */
+    if (d >= DIM_R && access->coef[d] == 1 && n->compute->n_more == 0)
       walker = d;
   }
   if (walker >= 0) {
@@ -326,7 +326,7 @@ static void open_loop(Nest *n, int d, const char *label, int64_t extent) {
   n->hi[d] = extent - 1;
 }
 
-/* var acc = init; the reduction's loops around set acc = combine. */
+/* var acc = init; the reduction's loops around set acc = update. */
 static Expr *reduce(Nest *n) {
   Arena *arena = n->l->arena;
   const Compute *compute = n->compute;
@@ -339,16 +339,22 @@ static Expr *reduce(Nest *n) {
   push_value(n, STMT_VAR, value, scalar_expr(n, compute->init, acc));
   for (int r = 0; r < compute->n_reduce; r++)
     open_loop(n, DIM_R + r, compute->reduce_label[r], compute->reduce[r]);
-  Stmt *branch = loop_stmt_new(arena, STMT_IF);
-  branch->loc = n->stage->node->loc;
-  for (int o = 0; o < compute->n_operands; o++)
-    for (int i = 0; i < compute->operands[o].rank && !compute->operands[o].is_weight; i++)
-      keep_inside(n, o, i, branch);
-  if (branch->n_conditions) {
-    block_push(arena, n->block, branch);
-    n->block = &branch->body;
+  Block *inside = n->block;
+  for (int u = 0; u <= compute->n_more; u++) {
+    const Scalar *update = u ? compute->more[u - 1] : compute->combine;
+    Stmt *branch = loop_stmt_new(arena, STMT_IF);
+    branch->loc = n->stage->node->loc;
+    for (int o = 0; o < compute->n_operands; o++)
+      for (int i = 0; i < compute->operands[o].rank && !compute->operands[o].is_weight; i++)
+        if (scalar_reads(update, o))
+          keep_inside(n, o, i, branch);
+    if (branch->n_conditions) {
+      block_push(arena, inside, branch);
+      n->block = &branch->body;
+    }
+    push_value(n, STMT_SET, value, update_expr(n, update, acc));
+    n->block = inside;
   }
-  push_value(n, STMT_SET, value, combine_expr(n, acc));
   n->block = outside;
   return acc;
 }

@@ -1,57 +1,75 @@
-/* peel L: where bounds of loops inside L are a maximum or minimum that depends
- * on L's variable, L is cut into a beginning, a middle in which the constant
- * candidate always decides, and an end. The simplify pass then finds the bounds
- * of the middle constant. */
+/* peel L: L is cut where something inside it changes its mind: where a bound
+ * that is a maximum or minimum passes from one candidate to the constant one,
+ * and where a condition begins or ceases to hold. The simplify pass then finds
+ * bounds constant and conditions decided in each part.
+ *
+ *     for x in 0..8 { for kx in max(0, 1 - x)..min(3, 9 - x) }
+ *
+ * is cut at 1 and 7. */
 #include <string.h>
 
 #include "loop/transform.h"
 
-/* Narrows [*lo, *hi) to the values of var for which `a` <= c (below) or `a` >= c. `a` = alpha +
- * beta * var. */
-static void require(const Affine *a, const Var *var, int64_t c, bool below, int64_t *lo,
-                    int64_t *hi) {
+enum { MAX_CUTS = 16 };
+
+/* Places in (lo, hi), ascending. */
+typedef struct Cuts {
+  int64_t lo, hi;
+  int n;
+  int64_t at[MAX_CUTS];
+} Cuts;
+
+static void add_cut(Cuts *cuts, int64_t at) {
+  if (at <= cuts->lo || at >= cuts->hi || cuts->n == MAX_CUTS)
+    return;
+  int i = cuts->n;
+  for (int k = 0; k < cuts->n; k++)
+    if (cuts->at[k] == at)
+      return;
+  for (; i > 0 && cuts->at[i - 1] > at; i--)
+    cuts->at[i] = cuts->at[i - 1];
+  cuts->at[i] = at;
+  cuts->n++;
+}
+
+/* Cuts where `a` = alpha + beta * var begins or ceases to be >= c. */
+static void cut_at(Cuts *cuts, const Affine *a, const Var *var, int64_t c) {
   int64_t beta;
   if (!affine_coef(a, var, &beta) || beta == 0 || a->n != 1)
     return;
-  int64_t room = c - a->constant; /* beta * var <= room, or >= room */
-  if (!below) {
-    room = -room;
-    beta = -beta;
-  }
-  if (beta > 0) {
-    int64_t end = floor_div(room, beta) + 1;
-    *hi = end < *hi ? end : *hi;
-  } else {
-    int64_t begin = -floor_div(room, -beta);
-    *lo = begin > *lo ? begin : *lo;
-  }
+  int64_t room = c - a->constant; /* beta * var >= room */
+  if (beta > 0)
+    add_cut(cuts, -floor_div(-room, beta));
+  else
+    add_cut(cuts, floor_div(-room, -beta) + 1);
 }
 
-static void require_bounds(const Affine *const *bounds, int n, const Var *var, bool is_lower,
-                           int64_t *lo, int64_t *hi) {
+/* Where a candidate and the constant one change places. In a maximum the candidate decides while it is >= c + 1, in a
+ * minimum while it is not >= c. */
+static void cut_bounds(Cuts *cuts, const Affine *const *bounds, int n, const Var *var, bool is_maximum) {
   int64_t c;
   for (int i = 0; i < n; i++)
     if (n > 1 && affine_is_const(bounds[i], &c))
       for (int k = 0; k < n; k++)
         if (k != i)
-          require(bounds[k], var, c, is_lower, lo, hi);
+          cut_at(cuts, bounds[k], var, is_maximum ? c + 1 : c);
 }
 
-static void find_middle(const Block *block, const Var *var, int64_t *lo, int64_t *hi) {
+static void find_cuts(const Block *block, const Var *var, Cuts *cuts) {
   for (size_t i = 0; i < block->stmts.len; i++) {
     const Stmt *stmt = block->stmts.at[i];
     if (stmt->kind == STMT_FOR) {
-      require_bounds((const Affine *const *)stmt->lower, stmt->n_lower, var, true, lo, hi);
-      require_bounds((const Affine *const *)stmt->upper, stmt->n_upper, var, false, lo, hi);
+      cut_bounds(cuts, (const Affine *const *)stmt->lower, stmt->n_lower, var, true);
+      cut_bounds(cuts, (const Affine *const *)stmt->upper, stmt->n_upper, var, false);
     }
-    find_middle(&stmt->body, var, lo, hi);
-    find_middle(&stmt->otherwise, var, lo, hi);
+    for (int k = 0; stmt->kind == STMT_IF && k < stmt->n_conditions; k++)
+      cut_at(cuts, stmt->conditions[k], var, 0);
+    find_cuts(&stmt->body, var, cuts);
+    find_cuts(&stmt->otherwise, var, cuts);
   }
 }
 
 static void push_part(Transform *t, Block *out, const Stmt *loop, int64_t lo, int64_t hi) {
-  if (lo >= hi)
-    return;
   Stmt *part = transform_loop(t, loop, transform_var(t, loop->label), lo, hi, 1);
   part->body = transform_copy(t, loop, affine_var(t->arena, part->var));
   block_push(t->arena, out, part);
@@ -63,22 +81,19 @@ void loop_peel(Transform *t, Block *block, const char *label) {
     Stmt *stmt = block->stmts.at[i];
     loop_peel(t, &stmt->body, label);
     loop_peel(t, &stmt->otherwise, label);
-    int64_t lo, hi;
-    bool candidate = stmt->kind == STMT_FOR && strcmp(stmt->label, label) == 0 &&
-                     loop_constant_bounds(stmt, &lo, &hi);
-    int64_t begin = 0, end = 0;
-    if (candidate) {
-      begin = lo;
-      end = hi;
-      find_middle(&stmt->body, stmt->var, &begin, &end);
-    }
-    if (!candidate || begin >= end || (begin == lo && end == hi)) {
+    Cuts cuts = {0};
+    if (stmt->kind == STMT_FOR && strcmp(stmt->label, label) == 0 && loop_constant_bounds(stmt, &cuts.lo, &cuts.hi))
+      find_cuts(&stmt->body, stmt->var, &cuts);
+    if (cuts.n == 0) {
       block_push(t->arena, &out, stmt);
       continue;
     }
-    push_part(t, &out, stmt, lo, begin);
-    push_part(t, &out, stmt, begin, end);
-    push_part(t, &out, stmt, end, hi);
+    int64_t lo = cuts.lo;
+    for (int k = 0; k <= cuts.n; k++) {
+      int64_t hi = k < cuts.n ? cuts.at[k] : cuts.hi;
+      push_part(t, &out, stmt, lo, hi);
+      lo = hi;
+    }
   }
   *block = out;
 }

@@ -4,8 +4,8 @@
  *
  * split L N     L runs in steps of N around a new loop L.i of N iterations; what
  *               remains runs in a loop pair of its own
- * peel L        L is cut in up to three, so that loop bounds inside that are a
- *               maximum or minimum are constant in the middle part
+ * peel L        L is cut where a bound inside that is a maximum or minimum, or a
+ *               condition, is decided differently
  * order L1 L2 … nests the loops with these labels in this order, outermost first
  * unroll L      marks L for the unroll pass
  * vector L      marks L for the vectorize pass

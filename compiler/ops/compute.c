@@ -42,6 +42,31 @@ bool compute_is_pointwise_access(const Compute *compute, int o) {
   return true;
 }
 
+bool scalar_reads(const Scalar *scalar, int o) {
+  if (!scalar)
+    return false;
+  if (scalar->kind == SCALAR_OPERAND)
+    return scalar->operand == o;
+  return scalar_reads(scalar->a, o) || scalar_reads(scalar->b, o) || scalar_reads(scalar->c, o);
+}
+
+bool compute_may_leave(const Compute *compute, int i) {
+  for (int o = 0; o < compute->n_operands; o++) {
+    const Operand *operand = &compute->operands[o];
+    if (operand->is_weight || operand->access[i].divide != 1)
+      continue;
+    int64_t lo = operand->access[i].offset, hi = lo;
+    for (int d = 0; d < DIM_R + compute->n_reduce; d++) {
+      int64_t reach = operand->access[i].coef[d] * ((d < DIM_R ? compute->out[d] : compute->reduce[d - DIM_R]) - 1);
+      lo += reach < 0 ? reach : 0;
+      hi += reach > 0 ? reach : 0;
+    }
+    if (lo < 0 || hi >= operand->dims[i])
+      return true;
+  }
+  return false;
+}
+
 static Scalar *scalar_new(Arena *arena, ScalarKind kind) {
   Scalar *scalar = ARENA_NEW(arena, Scalar);
   scalar->kind = kind;

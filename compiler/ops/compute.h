@@ -6,11 +6,13 @@
  *
  *     acc = init
  *     for each point r of the reduction box, in order, first dimension outermost:
- *         if every operand access is inside its tensor:  acc = combine(acc, operands at (y, x, c, r))
+ *         for each update, in order:
+ *             if every tensor that it reads is read inside:  acc = update(acc, operands at (y, x, c, r))
  *     output[y, x, c] = finish(acc)
  *
  * so a tap that falls outside contributes nothing (padding), and the order of
- * the sum is fixed here, for every region, schedule and target. */
+ * the sum is fixed here, for every region, schedule and target. Most operators
+ * have one update, combine; concatenation has one per tensor. */
 #ifndef MNCC_OPS_COMPUTE_H
 #define MNCC_OPS_COMPUTE_H
 
@@ -22,7 +24,8 @@
 
 enum {
   COMPUTE_MAX_REDUCE = 3,
-  COMPUTE_MAX_OPERANDS = 8,
+  COMPUTE_MAX_OPERANDS = 16,
+  COMPUTE_MAX_UPDATES = 8,
   /* dimensions of the iteration space: y, x, c, then the reduction */
   DIM_Y = 0, DIM_X = 1, DIM_C = 2, DIM_R = 3,
   COMPUTE_MAX_DIMS = 3 + COMPUTE_MAX_REDUCE
@@ -73,7 +76,10 @@ typedef struct Compute {
   int n_operands;
   Operand operands[COMPUTE_MAX_OPERANDS];
   const Scalar *init;
-  const Scalar *combine; /* null when n_reduce == 0 and no operand may fall outside: then finish reads the operands */
+  const Scalar *combine; /* the first update; null when n_reduce == 0 and no operand may fall outside: then finish reads
+                          * the operands */
+  int n_more;            /* further updates */
+  const Scalar *more[COMPUTE_MAX_UPDATES - 1];
   bool multiply_add;     /* combine is acc + a * b: fused when the target has fma */
   const Scalar *finish;
 } Compute;
@@ -83,6 +89,11 @@ void compute_rows_read(const Compute *compute, int o, int64_t first, int64_t row
 
 /* True if operand o is read only at the output's own position (elementwise): it may share memory with the output. */
 bool compute_is_pointwise_access(const Compute *compute, int o);
+
+/* True if the expression reads operand o. */
+bool scalar_reads(const Scalar *scalar, int o);
+/* True if some tensor may be read outside in dimension i (0 rows, 1 columns, 2 channels) of the iteration's own extent. */
+bool compute_may_leave(const Compute *compute, int i);
 
 /* Scalar constructors. */
 const Scalar *scalar_const(Arena *arena, float value);

@@ -19,7 +19,7 @@
 #include "weights/recipe.h"
 #include "weights/weights.h"
 
-enum { OP_MAX_ATTRS = 10, OP_MAX_INPUTS = 4, OP_MAX_WEIGHTS = 4, SHAPE_MAX_RANK = 3 };
+enum { OP_MAX_ATTRS = 10, OP_MAX_INPUTS = 8, OP_MAX_WEIGHTS = 4, SHAPE_MAX_RANK = 3 };
 
 typedef struct Shape {
   Elem elem;

@@ -30,7 +30,8 @@ static const char *choose_small(Arena *arena, const Stage *stage, const Target *
   bool tile = compute->multiply_add && compute->out[DIM_X] > 1;
   int64_t lanes = target->vector_bytes / 4;
   int64_t columns = 4;
-  const char *peel = compute->n_reduce && compute->out[DIM_X] > 1 ? "peel x; " : "";
+  const char *peel = arena_printf(arena, "%s%s", compute->n_reduce && compute->out[DIM_X] > 1 ? "peel x; " : "",
+                                  compute_may_leave(compute, DIM_C) ? "peel c; " : "");
   const char *split_x = tile ? arena_printf(arena, "split x %lld; ", (long long)columns) : "";
   const char *split_c = vector ? arena_printf(arena, "split c %lld; ", (long long)lanes) : "";
   const char *order = vector && tile ? "order y x c x.i c.i; " : "";
@@ -127,7 +128,9 @@ static const char *choose_big(Arena *arena, const Region *region, Stage *stage, 
   stage->flat = stage_can_be_flat(region, stage);
   int64_t pixels = compute->out[DIM_X] * (stage->flat ? stage->step_rows : 1);
   int64_t channels = compute->out[DIM_C], vectors = (channels + lanes - 1) / lanes;
-  const char *peel = compute->n_reduce >= 2 && compute->out[DIM_X] > 1 ? "peel y; peel x; " : "";
+  const char *peel = arena_printf(arena, "%s%s%s", compute_may_leave(compute, DIM_Y) ? "peel y; " : "",
+                                  compute_may_leave(compute, DIM_X) ? "peel x; " : "",
+                                  compute_may_leave(compute, DIM_C) ? "peel c; " : "");
   if (!compute->multiply_add || !sums_channels(compute)) {
     /* Load-bound: several columns share what they read; weights stay in registers. */
     int64_t columns = compute->n_reduce && pixels > 1 ? 7 : 1;
