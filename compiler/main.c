@@ -17,9 +17,11 @@ static bool answer(const Options *options) {
     pipeline_list(&w);
   else if (options->print_ops)
     op_print_all(&w);
-  else if (options->print_targets)
+  else if (options->print_targets) {
+    write_f(&w, "%-12s %s\n", "native", "the machine that mncc runs on");
     for (size_t i = 0; i < target_count(); i++)
       write_f(&w, "%-12s %s\n", target_at(i)->name, target_at(i)->description);
+  }
   bool answered = w.len > 0;
   if (answered)
     fwrite(w.data, 1, w.len, stdout);

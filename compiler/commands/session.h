@@ -12,6 +12,7 @@ typedef struct Session {
   Compilation compilation;
   char *texts[3]; /* malloc'd files: network, regions, schedule */
   Weights *weights;
+  Target native; /* filled in for --target=native */
   EmitOptions emit;
 } Session;
 

@@ -1,5 +1,22 @@
-/* The x86-64 micro-architecture levels of the psABI. */
+/* The x86-64 micro-architecture levels of the psABI. Cache sizes are those of
+ * the smallest common cores of the level. */
 #include "target/target.h"
+
+extern const Target target_x86_64_v2, target_x86_64_v3, target_x86_64_v4;
+
+const Target target_x86_64_v2 = {
+    .name = "x86-64-v2",
+    .description = "x86-64 with SSE4.2",
+    .triple = "x86_64-unknown-linux-gnu",
+    .cpu = "x86-64-v2",
+    .features = "",
+    .vector_bytes = 16,
+    .vector_registers = 16,
+    .l1_bytes = 32 * 1024,
+    .l2_bytes = 256 * 1024,
+    .fma = false,
+    .buffer_align = 64,
+};
 
 const Target target_x86_64_v3 = {
     .name = "x86-64-v3",

@@ -1,0 +1,33 @@
+/* Arm application cores: 64-bit, and 32-bit with NEON. (NEON on 32-bit Arm
+ * flushes subnormal numbers to zero: there results may differ in these.) */
+#include "target/target.h"
+
+extern const Target target_aarch64, target_armv7;
+
+const Target target_aarch64 = {
+    .name = "aarch64",
+    .description = "64-bit Arm with NEON",
+    .triple = "aarch64-unknown-linux-gnu",
+    .cpu = "generic",
+    .features = "",
+    .vector_bytes = 16,
+    .vector_registers = 32,
+    .l1_bytes = 32 * 1024,
+    .l2_bytes = 512 * 1024,
+    .fma = true,
+    .buffer_align = 64,
+};
+
+const Target target_armv7 = {
+    .name = "armv7",
+    .description = "32-bit Arm with NEON and VFPv4, hard float",
+    .triple = "armv7-unknown-linux-gnueabihf",
+    .cpu = "cortex-a7",
+    .features = "+neon,+vfp4",
+    .vector_bytes = 16,
+    .vector_registers = 16,
+    .l1_bytes = 32 * 1024,
+    .l2_bytes = 256 * 1024,
+    .fma = true,
+    .buffer_align = 64,
+};
