@@ -40,6 +40,9 @@ static void call_compute(Arena *arena, const OpCall *call, const Recipe *const *
     BUG("operator '%s' has no compute description", call->def->name);
 }
 
+/* A tail brings at most two operands: scale and shift, or the other summand. */
+_Static_assert(OP_MAX_INPUTS + 2 * NODE_MAX_TAILS <= COMPUTE_MAX_OPERANDS, "a node with all its tails must be describable");
+
 static void compose_tail(Arena *arena, const Node *node, int t, Compute *compute) {
   const Tail *tail = &node->tails[t];
   Compute own = {0};

@@ -29,7 +29,8 @@ static void redirect(Graph *graph, const GTensor *from, GTensor *to) {
 
 void graph_remove_identity(Graph *graph) {
   graph_count_uses(graph);
-  for (size_t i = 0; i < graph->nodes.len; i++) {
+  /* Backwards, so that a view is judged by those who read it in the end. */
+  for (size_t i = graph->nodes.len; i-- > 0;) {
     Node *node = graph->nodes.at[i];
     if (!node->call.def->is_view || node->n_tails)
       continue;
