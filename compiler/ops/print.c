@@ -21,8 +21,10 @@ static const char *type_text(AttrType type) {
 
 static void print_op(Writer *w, const OpDef *def) {
   write_f(w, "\n## %s\n\n%s.", def->name, def->doc);
-  write_f(w, " Inputs: %d.", def->min_inputs);
-  write_text(w, "\n");
+  write_f(w, " Inputs: %d", def->min_inputs);
+  if (def->max_inputs > def->min_inputs)
+    write_f(w, " to %d", def->max_inputs);
+  write_text(w, ".\n");
   if (def->n_attrs == 0)
     return;
   write_text(w, "\n| attribute | values | default | meaning |\n|---|---|---|---|\n");
