@@ -11,7 +11,10 @@
 
 /* ---- the passes, as steps of a compilation ---- */
 
-static void parse(Compilation *c) { c->ast = ast_parse(c->arena, c->diag, c->source); }
+static void parse(Compilation *c) {
+  c->ast = ast_parse(c->arena, c->diag, c->source);
+  c->included = ast_include(c->arena, c->diag, c->ast);
+}
 
 static void expand(Compilation *c) {
   NetworkOptions options = options_network(c->arena, c->options);

@@ -28,6 +28,7 @@ typedef struct Compilation {
   const Source *regions_file, *schedule_file; /* --regions, --schedule; or null */
 
   AstFile *ast;
+  AstFiles included;
   Network *network;
   Graph *graph;
   Regions *regions;

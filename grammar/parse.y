@@ -61,7 +61,7 @@ static void mn_error(const Loc *loc, void *scanner, AstBuilder *b, const char *m
 }
 
 %token END 0 "end of file"
-%token NETWORK "'network'" INPUT "'input'" OUTPUT "'output'" WEIGHTS "'weights'" FN "'fn'"
+%token INCLUDE "'include'" NETWORK "'network'" INPUT "'input'" OUTPUT "'output'" WEIGHTS "'weights'" FN "'fn'"
 %token BLOCK "'block'" LET "'let'" IF "'if'" ELSE "'else'" AND "'and'" OR "'or'" NOT "'not'"
 %token ARROW "'->'" EQ "'=='" NE "'!='" LT "'<'" LE "'<='" GT "'>'" GE "'>='"
 %token LPAREN "'('" RPAREN "')'" LBRACKET "'['" RBRACKET "']'" LBRACE "'{'" RBRACE "'}'"
@@ -100,6 +100,8 @@ file:
 decls:
   %empty
 | decls decl            { ast_file_push(b, $decl); }
+| decls INCLUDE STRING SEMICOLON
+  { ast_file_push(b, ast_path_item(b, ITEM_INCLUDE, loc_span(@INCLUDE, @SEMICOLON), $STRING, @STRING)); }
 | decls error SEMICOLON { yyerrok; }
 | decls error body
 ;
@@ -140,7 +142,7 @@ items:
 item:
   INPUT NAME[name] COLON NAME[type] LBRACKET exprs RBRACKET SEMICOLON
   { $$ = ast_input(b, @$, $name, @name, $type, @type, $exprs); }
-| WEIGHTS STRING SEMICOLON { $$ = ast_weights(b, @$, $STRING, @STRING); }
+| WEIGHTS STRING SEMICOLON { $$ = ast_path_item(b, ITEM_WEIGHTS, @$, $STRING, @STRING); }
 | decl
 | cond                     { $$ = ast_flow_item(b, @$, $cond); }
 | flow SEMICOLON           { $$ = ast_flow_item(b, @$, $flow); }
@@ -267,7 +269,7 @@ static bool is_operator(int token) {
          token == MN_AND || token == MN_OR || is_comparison(token);
 }
 
-static bool is_keyword(int token) { return token >= MN_NETWORK && token <= MN_NOT; }
+static bool is_keyword(int token) { return token >= MN_INCLUDE && token <= MN_NOT; }
 
 /* What is expected, as few words as tell it: "an expression" rather than all
  * that may begin one, and no operators where something else would do. */
@@ -390,14 +392,14 @@ static int yyreport_syntax_error(const yypcontext_t *context, void *scanner, Ast
     return 0;
   }
   if (expects(context, YYSYMBOL_NETWORK)) {
-    static const char *const keywords[] = {"network", "fn", "block"};
+    static const char *const keywords[] = {"include", "network", "fn", "block"};
     const char *text = intern_n(b->arena, b->source->text + loc.begin, loc.end - loc.begin);
-    const char *near = token == MN_NAME ? nearest_word(text, keywords, 3) : NULL;
+    const char *near = token == MN_NAME ? nearest_word(text, keywords, sizeof keywords / sizeof *keywords) : NULL;
     if (near)
-      diag_error(b->diag, loc, "expected 'network', 'fn' or 'block', found %s; did you mean '%s'?",
+      diag_error(b->diag, loc, "expected 'network', 'include', 'fn' or 'block', found %s; did you mean '%s'?",
                  found, near);
     else
-      diag_error(b->diag, loc, "expected 'network', 'fn' or 'block', found %s", found);
+      diag_error(b->diag, loc, "expected 'network', 'include', 'fn' or 'block', found %s", found);
     return 0;
   }
   const char *near = misspelt_keyword(b);

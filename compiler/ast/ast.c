@@ -246,8 +246,9 @@ static void print_item_head(Printer *p, const AstItem *item) {
     }
     write_text(p->w, "]");
     return;
+  case ITEM_INCLUDE:
   case ITEM_WEIGHTS:
-    write_text(p->w, "weights ");
+    write_text(p->w, item->kind == ITEM_INCLUDE ? "include " : "weights ");
     write_quoted(p->w, item->name);
     return;
   case ITEM_FN:

@@ -2,7 +2,8 @@
  *
  * The grammar (grammar/parse.y):
  *
- *   file:    decls NETWORK NAME params body
+ *   file:    decls [NETWORK NAME params body]        (none in a file that others include)
+ *   decls:   {INCLUDE STRING ';' | decl}
  *   decl:    FN NAME params '=' expr ';'  |  BLOCK NAME params body
  *   flow:    expr | steps            steps: expr ARROW stage | steps ARROW stage
  *   stage:   apply | apply '*' count | LET NAME | OUTPUT NAME | cond | body
@@ -31,7 +32,7 @@
 #include "support/vec.h"
 #include "support/writer.h"
 
-enum { AST_MAX_DEPTH = 1000 };
+enum { AST_MAX_DEPTH = 1000, AST_MAX_INCLUDES = 200 };
 
 typedef struct Ast Ast; /* an expression, a flow, or a stage */
 
@@ -68,6 +69,7 @@ typedef struct AstArg {
 } AstArg;
 
 typedef struct AstBody AstBody;
+typedef struct AstFile AstFile;
 
 struct Ast {
   AstKind kind;
@@ -93,6 +95,7 @@ typedef struct AstParam {
 typedef VEC(AstParam) AstParams;
 
 typedef enum AstItemKind {
+  ITEM_INCLUDE, /* name: the file; included */
   ITEM_INPUT,   /* name, type_name, dims */
   ITEM_WEIGHTS, /* name: the file */
   ITEM_FN,      /* name, params, value */
@@ -111,7 +114,8 @@ typedef struct AstItem {
   AstParams params;
   Ast *value;
   AstBody *body;
-  int depth; /* as in Ast */
+  AstFile *included; /* null until ast_include, and after errors */
+  int depth;         /* as in Ast */
 } AstItem;
 
 struct AstBody {
@@ -120,14 +124,19 @@ struct AstBody {
   int depth; /* as in Ast */
 };
 
-typedef struct AstFile {
+struct AstFile {
   const Source *source;
-  VEC(AstItem *) items; /* fns, blocks and the network, in order */
-  AstItem *network;     /* null only after errors */
-} AstFile;
+  VEC(AstItem *) items; /* includes, fns, blocks and the network, in order */
+  AstItem *network;     /* null only after errors, and in files that others include */
+};
 
 /* Parses a whole file; errors go to diag (several in one run). Never null. */
 AstFile *ast_parse(Arena *arena, Diag *diag, const Source *source);
+
+/* Reads and parses the files that `file` includes, directly or not, each once, and sets the items'
+ * `included`. Paths are relative to the file that names them. Errors go to diag. */
+typedef VEC(AstFile *) AstFiles;
+AstFiles ast_include(Arena *arena, Diag *diag, AstFile *file);
 
 /* The tokens, one a line: `LINE:COL kind text`. Lexical errors go to diag. */
 void tokens_print(Writer *w, Arena *arena, Diag *diag, const Source *source);

@@ -159,8 +159,9 @@ AstItem *ast_input(AstBuilder *b, Loc loc, const char *name, Loc name_loc, const
   return item;
 }
 
-AstItem *ast_weights(AstBuilder *b, Loc loc, const char *path, Loc path_loc) {
-  return new_item(b, ITEM_WEIGHTS, loc, path, path_loc);
+AstItem *ast_path_item(AstBuilder *b, AstItemKind kind, Loc loc, const char *path,
+                       Loc path_loc) {
+  return new_item(b, kind, loc, path, path_loc);
 }
 
 AstItem *ast_fn(AstBuilder *b, Loc loc, const char *name, Loc name_loc, const AstParams *params,

@@ -52,7 +52,9 @@ AstParams *ast_params_push(AstBuilder *b, AstParams *params, AstParam param);
 
 AstItem *ast_input(AstBuilder *b, Loc loc, const char *name, Loc name_loc, const char *type,
                    Loc type_loc, const Ast *dims);
-AstItem *ast_weights(AstBuilder *b, Loc loc, const char *path, Loc path_loc);
+/* ITEM_INCLUDE or ITEM_WEIGHTS. */
+AstItem *ast_path_item(AstBuilder *b, AstItemKind kind, Loc loc, const char *path,
+                       Loc path_loc);
 AstItem *ast_fn(AstBuilder *b, Loc loc, const char *name, Loc name_loc, const AstParams *params,
                 Ast *value);
 /* ITEM_BLOCK or ITEM_NETWORK. */
@@ -66,6 +68,9 @@ AstBody *ast_body_push(AstBuilder *b, AstBody *body, AstItem *item);
 /* The body of `else if`: the condition alone. */
 AstBody *ast_body_of(AstBuilder *b, Ast *condition);
 void ast_file_push(AstBuilder *b, AstItem *item);
+
+/* Parses b->source into b->file: the text alone, no other file. False after a syntax error. */
+bool ast_parse_text(AstBuilder *b);
 
 /* A token's text as it is quoted in messages: at most some 40 bytes of it. */
 const char *ast_quoted_text(AstBuilder *b, Loc loc);

@@ -36,22 +36,26 @@ static yyscan_t open_scanner(AstBuilder *b) {
   return scanner;
 }
 
+bool ast_parse_text(AstBuilder *b) {
+  int errors = b->diag->errors;
+  yyscan_t scanner = open_scanner(b);
+  if (!scanner)
+    return false;
+  int status = mn_parse(scanner, b);
+  mn_lex_destroy(scanner);
+  if (status != 0 && b->diag->errors == errors)
+    BUG("parsing failed without a message");
+  return b->diag->errors == errors;
+}
+
 AstFile *ast_parse(Arena *arena, Diag *diag, const Source *source) {
   AstFile *file = ARENA_NEW(arena, AstFile);
   file->source = source;
   AstBuilder b = {.arena = arena, .diag = diag, .source = source, .file = file};
-  int errors = diag->errors;
-  yyscan_t scanner = open_scanner(&b);
-  if (!scanner)
-    return file;
-  int status = mn_parse(scanner, &b);
-  mn_lex_destroy(scanner);
-  if (status == 0 && !file->network && diag->errors == errors) {
+  if (ast_parse_text(&b) && !file->network) {
     Loc end = {source, source->len, source->len};
     diag_error(diag, end, "there is no network in this file");
   }
-  if (status != 0 && diag->errors == errors)
-    BUG("parsing failed without a message");
   return file;
 }
 
@@ -68,7 +72,7 @@ static const char *kind_text(int token) {
   case MN_END:
     return "end";
   default:
-    return token >= MN_NETWORK && token <= MN_NOT ? "keyword" : "symbol";
+    return token >= MN_INCLUDE && token <= MN_NOT ? "keyword" : "symbol";
   }
 }
 

@@ -468,7 +468,9 @@ static int run(Command *c) {
     return EXIT_IO;
   }
   Source source = {strcmp(path, "-") == 0 ? "<stdin>" : path, text, (uint32_t)len};
-  c->file = ast_parse(c->arena, c->diag, &source);
+  AstFile *file = ast_parse(c->arena, c->diag, &source);
+  ast_include(c->arena, c->diag, file);
+  c->file = file;
   if (!c->diag->errors) {
     if (has_lists(c->options) && c->file->network)
       sweep(c);

@@ -21,7 +21,8 @@ bool build_error(Builder *b, Loc loc, const char *format, ...) {
   b->errors++;
   /* A block that is applied ten times would say the same ten times. */
   const char *place =
-      intern(b->arena, arena_printf(b->arena, "%u:%u", (unsigned)loc.begin, (unsigned)loc.end));
+      intern(b->arena, arena_printf(b->arena, "%s:%u:%u", loc.source ? loc.source->name : "",
+                                    (unsigned)loc.begin, (unsigned)loc.end));
   if (loc.source && map_get(&b->reported, place) != MAP_NONE)
     return false;
   map_put(b->arena, &b->reported, place, 1);
@@ -164,6 +165,32 @@ static void declare(Builder *b, Env *env, const AstItem *item) {
                        .loc = item->name_loc,
                        .item = item,
                        .env = env});
+}
+
+/* What a file declares, behind what it includes: names are lexical, so an included file sees its
+ * own declarations and not those of who includes it. */
+static Env *file_env(Builder *b, const AstFile *file) {
+  size_t known = map_get(&b->file_envs, file);
+  if (known != MAP_NONE)
+    return b->envs.at[known];
+  Env *env = env_new(b, NULL, 0);
+  map_put(b->arena, &b->file_envs, file, b->envs.len);
+  VEC_PUSH(b->arena, b->envs, env);
+  for (size_t i = 0; i < file->items.len; i++) {
+    const AstItem *item = file->items.at[i];
+    if (item->kind != ITEM_INCLUDE || !item->included)
+      continue;
+    const Env *library = file_env(b, item->included);
+    for (size_t k = 0; k < library->entries.len; k++) {
+      size_t before = find_here(env, library->entries.at[k].name);
+      /* The same one may come by two ways. */
+      if (before == MAP_NONE || env->entries.at[before].item != library->entries.at[k].item)
+        env_define(b, env, library->entries.at[k]);
+    }
+  }
+  for (size_t i = 0; i < file->items.len; i++)
+    declare(b, env, file->items.at[i]);
+  return env;
 }
 
 /* ---- parameters of functions and blocks ---- */
@@ -484,6 +511,7 @@ static void run_item(Builder *b, Env *env, const AstItem *item, Result *result) 
     if (item->value)
       run_flow(b, env, item->value, result);
     return;
+  case ITEM_INCLUDE:
   case ITEM_FN:
   case ITEM_BLOCK:
   case ITEM_NETWORK:
@@ -712,9 +740,7 @@ Network *network_build(Arena *arena, Diag *diag, const AstFile *file,
   diag->context = explain_frames;
   diag->context_user = b;
 
-  b->file_env = env_new(b, NULL, 0);
-  for (size_t i = 0; i < file->items.len; i++)
-    declare(b, b->file_env, file->items.at[i]);
+  b->file_env = file_env(b, file);
   check_bindings(b, item);
   resolve_resolution(b, item);
   frame.info = body_info(b, item);

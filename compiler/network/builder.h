@@ -135,6 +135,8 @@ typedef struct Builder {
   Map paths;    /* path -> index of the layer */
   Map infos;    /* AstBody * -> index into info */
   VEC(BodyInfo *) info;
+  Map file_envs; /* AstFile * -> index into envs */
+  VEC(Env *) envs;
   Map use_index; /* AST node or item -> index into uses */
   VEC(Use) uses;
 } Builder;
