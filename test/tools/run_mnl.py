@@ -11,8 +11,8 @@ The program's inputs and what it should make of them stand in the file as commen
 Numbers are separated by blanks or commas; for f32, 0x... is a bit pattern and nan any NaN. A line
 may be repeated to go on. Inputs without a line are filled with small numbers.
 
-The C is built by gcc and clang, as C99 and as C++, at -O0 and -O3 and with sanitizers, with every
-warning an error; unless --no-llvm is given, the object that mncc makes itself joins. All outputs
+The C is built by gcc and clang, as C99 and as C++, at -O0, -O2 and -O3 and with sanitizers, with
+warnings as errors; unless --no-llvm is given, the object that mncc makes itself joins. All outputs
 must be equal to EXPECT, and where there is none to each other, bit for bit. Caller's memory is
 malloc'd to the exact size, so that the sanitizer sees any access outside."""
 import argparse, os, re, shlex, struct, subprocess, sys
@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 WARNINGS = ("-Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wdouble-promotion -Wcast-align "
             "-Wundef -Wvla -pedantic -Werror").split()
-SANITIZE = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all".split()
+SANITIZE = "-O0 -g -fsanitize=address,undefined -fno-sanitize-recover=all".split()
 FORMAT = {"f32": "f", "i8": "b", "u8": "B", "i16": "h", "i32": "i"}
 CTYPE = {"f32": "float", "i8": "int8_t", "u8": "uint8_t", "i16": "int16_t", "i32": "int32_t"}
 
@@ -111,6 +111,15 @@ def run(command, what):
     return done.stdout
 
 
+def cxx_of(cc):
+    """/usr/bin/gcc-12 -> /usr/bin/g++-12, clang-19 -> clang++-19; the C driver if it has another name."""
+    folder, name = os.path.split(cc)
+    for c, cxx in (("clang", "clang++"), ("gcc", "g++"), ("cc", "c++")):
+        if name.startswith(c):
+            return os.path.join(folder, cxx + name[len(c):])
+    return cc
+
+
 def is_nan(bits):
     return bits & 0x7fffffff > 0x7f800000
 
@@ -147,27 +156,30 @@ def main():
     at = lambda name: os.path.join(o.work, name)
     mncc = shlex.split(o.mncc)
     run(mncc + [o.file] + o.mncc_arg + ["-o", at("model.c")], "mncc")
-    for name in ("main.c",):
-        open(at(name), "w").write(harness(prefix, ports, given))
+    with open(at("main.c"), "w") as main_c:
+        main_c.write(harness(prefix, ports, given))
 
-    compilers = [(o.cc, o.cc.replace("gcc", "g++"))]
-    if o.clang:
-        compilers.append((o.clang, o.clang.replace("clang", "clang++", 1)))
-    builds = []  # name, command for the model, driver that links
+    compilers = [(cc, cxx_of(cc)) for cc in (o.cc, o.clang) if cc and cc != "clang-is-missing"]
+    builds = []  # name, command for the model, driver that links, sanitized
     for cc, cxx in compilers:
-        for std, flags in (("c99", ["-O0"]), ("c99", ["-O3"]), ("gnu99", ["-O3"]), ("c11", SANITIZE)):
-            builds.append((f"{cc} -std={std} {flags[0]}{' sanitized' if flags is SANITIZE else ''}",
-                           [cc, f"-std={std}"] + flags + WARNINGS, cc, flags is SANITIZE))
-        builds.append((f"{cxx} -O2", [cxx, "-x", "c++", "-std=c++11", "-O2"] + WARNINGS, cc, False))
-    # The main of C++ builds is C too: the header's extern "C" is part of the test.
+        clang = "clang" in os.path.basename(cc)
+        # Levels and dialects are spread over the compilers: each build costs as much as all of mncc.
+        for language, flags in (("c99", ["-O3"] if clang else ["-O0"]), ("gnu99", ["-O0"] if clang else ["-O3"]),
+                                ("c11", SANITIZE), ("c++11", ["-O2"])):
+            name = f"{cxx if '++' in language else cc} -std={language} " + ("sanitized" if flags is SANITIZE else flags[0])
+            front = [cxx, "-x", "c++"] if "++" in language else [cc]
+            builds.append((name, front + [f"-std={language}"] + flags + WARNINGS, cc, flags is SANITIZE))
+    # One main for all, in C: the header's extern "C" is part of the test.
+    run([o.cc, "-O0", "-c", at("main.c"), "-o", at("main.o")], "main")
     work = []
     for i, (name, compile_, driver, sanitized) in enumerate(builds):
         work.append((name, [compile_ + ["-c", at("model.c"), "-o", at(f"model{i}.o")],
-                            [driver] + (SANITIZE if sanitized else ["-O1"]) +
-                            [at("main.c"), at(f"model{i}.o"), "-o", at(f"run{i}"), "-lm"], [at(f"run{i}")]]))
-    if not o.no_llvm:
+                            [driver] + (SANITIZE if sanitized else []) +
+                            [at("main.o"), at(f"model{i}.o"), "-o", at(f"run{i}"), "-lm"], [at(f"run{i}")]]))
+    version = run(mncc + ["--version"], "mncc --version")
+    if not o.no_llvm and "without LLVM" not in version:
         work.append(("mncc -c", [mncc + [o.file] + o.mncc_arg + ["-c", "-o", at("llvm.o")],
-                                 [o.cc, "-O1", at("main.c"), at("llvm.o"), "-o", at("runl"), "-lm"],
+                                 [o.cc, at("main.o"), at("llvm.o"), "-o", at("runl"), "-lm"],
                                  [at("runl")]]))
 
     def execute(item):
