@@ -163,13 +163,7 @@ static bool read_stage(Reader *r, Regions *regions, uint32_t begin, uint32_t end
       stage->step_rows = rows < stage->rows ? rows : stage->rows;
     return true;
   }
-  VEC(const char *) paths = {0};
-  for (size_t i = 0; i < regions->graph->nodes.len; i++)
-    VEC_PUSH(regions->arena, paths, regions->graph->nodes.at[i]->path);
-  const char *word = arena_strndup(regions->arena, text + begin, length);
-  const char *near = nearest_word(word, paths.at, paths.len);
-  diag_error(r->diag, loc_at(r, begin, name_end), "no operator of the graph has the path '%s'%s%s%s", word,
-             near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  region_unknown_path(regions, r->diag, loc_at(r, begin, name_end));
   return false;
 }
 

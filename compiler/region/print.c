@@ -26,7 +26,7 @@ static void print_stage(Writer *w, const Stage *stage) {
   for (int t = 0; t < stage->node->n_tails; t++)
     write_f(w, " | %s", stage->node->tails[t].call.def->name);
   write_text(w, "\n");
-  if (stage->schedule)
+  if (stage->schedule && *stage->schedule)
     write_f(w, "//   schedule %s: %s\n", stage->node->path, stage->schedule);
   if (stage->flat || stage->weight_block || stage->border_kernels)
     write_f(w, "//   %s%s%s\n", stage->flat ? "pixels as one dimension; " : "",

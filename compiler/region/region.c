@@ -55,3 +55,13 @@ bool stage_can_be_flat(const Region *region, const Stage *stage) {
   }
   return true;
 }
+
+void region_unknown_path(const Regions *regions, Diag *diag, Loc loc) {
+  VEC(const char *) paths = {0};
+  for (size_t i = 0; i < regions->graph->nodes.len; i++)
+    VEC_PUSH(regions->arena, paths, regions->graph->nodes.at[i]->path);
+  const char *word = arena_strndup(regions->arena, loc.source->text + loc.begin, loc.end - loc.begin);
+  const char *near = nearest_word(word, paths.at, paths.len);
+  diag_error(diag, loc, "no operator of the graph has the path '%s'%s%s%s", word, near ? "; did you mean '" : "",
+             near ? near : "", near ? "'?" : "");
+}

@@ -90,4 +90,7 @@ const GTensor *stage_operand_tensor(const Stage *stage, int o);
  * through another shape. */
 void stage_rows_read(const Stage *stage, int o, int64_t first, int64_t rows, int64_t *begin, int64_t *end);
 
+/* The error for a path (the text at loc) that no node has. */
+void region_unknown_path(const Regions *regions, Diag *diag, Loc loc);
+
 #endif

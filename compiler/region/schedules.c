@@ -181,12 +181,13 @@ static bool read_line(Regions *regions, Diag *diag, const Source *file, uint32_t
     diag_error(diag, (Loc){file, begin, end}, "expected PATH: DIRECTIVES");
     return false;
   }
-  const char *directives = arena_strndup(regions->arena, text + colon + 1, end - colon - 1);
-  while (*directives == ' ')
-    directives++;
+  uint32_t first = colon + 1;
+  while (first < end && strchr(" \t", text[first]))
+    first++;
+  const char *directives = arena_strndup(regions->arena, text + first, end - first);
   const char *problem = schedule_check(regions->arena, directives);
   if (problem) {
-    diag_error(diag, (Loc){file, colon + 1, end}, "%s", problem);
+    diag_error(diag, (Loc){file, first, end}, "%s", problem);
     return false;
   }
   for (size_t r = 0; r < regions->regions.len; r++)
@@ -198,7 +199,7 @@ static bool read_line(Regions *regions, Diag *diag, const Source *file, uint32_t
         return true;
       }
     }
-  diag_error(diag, (Loc){file, begin, colon}, "no operator of the graph has this path");
+  region_unknown_path(regions, diag, (Loc){file, begin, colon});
   return false;
 }
 
