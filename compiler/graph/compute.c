@@ -13,10 +13,8 @@ static void affine_compute(Arena *arena, const OpCall *call, const Recipe *const
   Operand *x = &compute->operands[0];
   *x = (Operand){.source = 0, .rank = 3};
   shape_hwc(&call->inputs[0], x->dims);
-  for (int i = 0; i < 3; i++) {
-    x->access[i].divide = 1;
+  for (int i = 0; i < 3; i++)
     x->access[i].coef[i] = 1;
-  }
   compute->n_operands = 1;
   compute->finish = scalar_operand(arena, 0);
   for (int part = 0; part < 2; part++) {
@@ -24,7 +22,6 @@ static void affine_compute(Arena *arena, const OpCall *call, const Recipe *const
       continue;
     Operand *operand = &compute->operands[compute->n_operands];
     *operand = (Operand){.is_weight = true, .source = part, .rank = 1, .dims = {compute->out[2]}};
-    operand->access[0].divide = 1;
     operand->access[0].coef[DIM_C] = 1;
     compute->finish =
         scalar_op(arena, part ? OP_ADD : OP_MUL, compute->finish, scalar_operand(arena, compute->n_operands++), NULL);

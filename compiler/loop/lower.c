@@ -94,7 +94,7 @@ static void make_stage_buffer(Lowering *l, const Stage *stage) {
 static bool is_blocked(const Stage *stage, const Operand *operand) {
   const AccessDim *last = &operand->access[operand->rank - 1];
   return stage->weight_block && operand->is_weight && operand->rank >= 2 && operand->rank < LOOP_MAX_RANK &&
-         last->coef[DIM_C] == 1 && last->divide == 1 && operand->dims[operand->rank - 1] > stage->weight_block;
+         last->coef[DIM_C] == 1 && operand->dims[operand->rank - 1] > stage->weight_block;
 }
 
 /* The operand's dimensions as they are stored. */
@@ -170,7 +170,11 @@ static const Affine *access_affine(const Nest *n, const AccessDim *access, int e
   for (int d = 0; d < DIM_R + n->compute->n_reduce; d++)
     if (access->coef[d] && d != except)
       a = affine_add(n->l->arena, a, affine_scale(n->l->arena, n->dim[d], access->coef[d]));
-  return a;
+  const AccessQuotient *q = &access->quotient;
+  if (q->times == 0)
+    return a;
+  const Affine *numerator = affine_add_const(n->l->arena, affine_scale(n->l->arena, n->dim[q->dim], q->coef), q->offset);
+  return affine_add(n->l->arena, a, affine_scale(n->l->arena, affine_div(n->l->arena, numerator, q->divide), q->times));
 }
 
 /* [row, column] of a tensor walked flat: pixel 0.. of the step behind the rows before it. */
@@ -186,7 +190,7 @@ static Expr *load_operand(Nest *n, int o) {
   const Operand *operand = &n->compute->operands[o];
   const Affine *index[LOOP_MAX_RANK];
   for (int i = 0; i < operand->rank; i++) {
-    index[i] = affine_div(arena, access_affine(n, &operand->access[i], -1), operand->access[i].divide);
+    index[i] = access_affine(n, &operand->access[i], -1);
     if (i == 0 && n->ring[o])
       index[i] = affine_mod(arena, index[i], n->ring[o]);
   }
@@ -274,18 +278,13 @@ static void keep_inside(Nest *n, int o, int i, Stmt *branch) {
   Arena *arena = n->l->arena;
   const Operand *operand = &n->compute->operands[o];
   const AccessDim *access = &operand->access[i];
-  if (access->divide != 1)
-    return;
-  int64_t lo = access->offset, hi = access->offset;
+  int64_t lo, hi;
+  access_range(access, DIM_R + n->compute->n_reduce, n->lo, n->hi, &lo, &hi);
   int walker = -1;
-  for (int d = 0; d < DIM_R + n->compute->n_reduce; d++) {
-    int64_t a = access->coef[d] * n->lo[d], b = access->coef[d] * n->hi[d];
-    lo += a < b ? a : b;
-    hi += a < b ? b : a;
-    /* Bounds leave out a point for every update: only where there is one. */
-    if (d >= DIM_R && access->coef[d] == 1 && n->compute->n_more == 0)
-      walker = d;
-  }
+  /* Bounds leave out a point for every update: only where there is one. Of a quotient conditions say more. */
+  for (int r = DIM_R; r < DIM_R + n->compute->n_reduce; r++)
+    if (access->coef[r] == 1 && n->compute->n_more == 0 && access->quotient.times == 0)
+      walker = r;
   if (walker >= 0) {
     const Affine *rest = access_affine(n, access, walker);
     Stmt *loop = n->loops[walker];
@@ -596,6 +595,7 @@ static void push_calls(Lowering *l, const Calls *calls) {
     }
     Var *var = loop_var_new(l->arena, unique_name(l, "step"));
     Stmt *loop = loop_for_new(l->arena, var, 0, (int64_t)best_times);
+    loop->label = intern(l->arena, "step");
     for (size_t k = 0; k < best_period; k++) {
       const Call *call = &calls->at[at + k];
       int64_t distance = calls->at[at + best_period + k].first - call->first;
@@ -615,10 +615,10 @@ static bool is_clipped(const Stage *stage, const Step *step) {
     const AccessDim *row = &compute->operands[o].access[0];
     if (compute->operands[o].is_weight)
       continue;
-    int64_t lo = row->offset + row->coef[DIM_Y] * step->first;
-    int64_t hi = lo + row->coef[DIM_Y] * (step->rows - 1);
+    int64_t first[COMPUTE_MAX_DIMS] = {step->first}, last[COMPUTE_MAX_DIMS] = {step->first + step->rows - 1}, lo, hi;
     for (int r = 0; r < compute->n_reduce; r++)
-      hi += row->coef[DIM_R + r] * (compute->reduce[r] - 1);
+      last[DIM_R + r] = compute->reduce[r] - 1;
+    access_range(row, DIM_R + compute->n_reduce, first, last, &lo, &hi);
     if (lo < 0 || hi >= compute->operands[o].dims[0])
       return true;
   }

@@ -15,10 +15,8 @@ static void single_tap(Compute *compute) {
 static void operand_from_channel(Operand *operand, const OpCall *call, int i, int64_t first) {
   *operand = (Operand){.source = i, .rank = 3};
   shape_hwc(&call->inputs[i], operand->dims);
-  for (int d = 0; d < 3; d++) {
-    operand->access[d].divide = 1;
+  for (int d = 0; d < 3; d++)
     operand->access[d].coef[d] = 1;
-  }
   operand->access[2].offset = -first;
 }
 

@@ -4,27 +4,48 @@
 
 #include <assert.h>
 
+bool access_uses(const AccessDim *access, int d) {
+  return access->coef[d] != 0 || (access->quotient.times != 0 && access->quotient.dim == d);
+}
+
+void access_range(const AccessDim *access, int n, const int64_t *lo, const int64_t *hi, int64_t *min, int64_t *max) {
+  *min = *max = access->offset;
+  for (int d = 0; d < n; d++) {
+    int64_t a = access->coef[d] * lo[d], b = access->coef[d] * hi[d];
+    *min += a < b ? a : b;
+    *max += a < b ? b : a;
+  }
+  const AccessQuotient *q = &access->quotient;
+  if (q->times == 0)
+    return;
+  int64_t a = q->times * ((q->offset + q->coef * lo[q->dim]) / q->divide);
+  int64_t b = q->times * ((q->offset + q->coef * hi[q->dim]) / q->divide);
+  *min += a < b ? a : b;
+  *max += a < b ? b : a;
+}
+
+/* The box that the iteration walks. */
+static int whole_box(const Compute *compute, int64_t lo[COMPUTE_MAX_DIMS], int64_t hi[COMPUTE_MAX_DIMS]) {
+  int n = DIM_R + compute->n_reduce;
+  for (int d = 0; d < n; d++) {
+    lo[d] = 0;
+    hi[d] = (d < DIM_R ? compute->out[d] : compute->reduce[d - DIM_R]) - 1;
+  }
+  return n;
+}
+
 void compute_rows_read(const Compute *compute, int o, int64_t first, int64_t rows, int64_t *begin, int64_t *end) {
   const Operand *operand = &compute->operands[o];
   assert(!operand->is_weight && operand->rank == 3);
-  const AccessDim *row = &operand->access[0];
-  int64_t lo = row->offset, hi = row->offset;
-  for (int d = 0; d < DIM_R + compute->n_reduce; d++) {
-    int64_t extent_lo = 0, extent_hi = 0;
-    if (d == DIM_Y) {
-      extent_lo = first;
-      extent_hi = first + rows - 1;
-    } else {
-      extent_hi = (d < DIM_R ? compute->out[d] : compute->reduce[d - DIM_R]) - 1;
-    }
-    int64_t a = row->coef[d] * extent_lo, b = row->coef[d] * extent_hi;
-    lo += a < b ? a : b;
-    hi += a < b ? b : a;
-  }
-  lo = lo < 0 ? 0 : lo / row->divide;
-  hi = hi < 0 ? 0 : hi / row->divide + 1;
-  *begin = lo < operand->dims[0] ? lo : operand->dims[0];
-  *end = hi < operand->dims[0] ? hi : operand->dims[0];
+  int64_t lo[COMPUTE_MAX_DIMS], hi[COMPUTE_MAX_DIMS], min, max;
+  int n = whole_box(compute, lo, hi);
+  lo[DIM_Y] = first;
+  hi[DIM_Y] = first + rows - 1;
+  access_range(&operand->access[0], n, lo, hi, &min, &max);
+  min = min < 0 ? 0 : min;
+  max = max < 0 ? 0 : max + 1;
+  *begin = min < operand->dims[0] ? min : operand->dims[0];
+  *end = max < operand->dims[0] ? max : operand->dims[0];
 }
 
 bool compute_is_pointwise_access(const Compute *compute, int o) {
@@ -33,7 +54,7 @@ bool compute_is_pointwise_access(const Compute *compute, int o) {
     return false;
   for (int i = 0; i < 3; i++) {
     const AccessDim *access = &operand->access[i];
-    if (operand->dims[i] != compute->out[i] || access->offset != 0 || access->divide != 1)
+    if (operand->dims[i] != compute->out[i] || access->offset != 0 || access->quotient.times != 0)
       return false;
     for (int d = 0; d < DIM_R + compute->n_reduce; d++)
       if (access->coef[d] != (d == i))
@@ -51,17 +72,14 @@ bool scalar_reads(const Scalar *scalar, int o) {
 }
 
 bool compute_may_leave(const Compute *compute, int i) {
+  int64_t lo[COMPUTE_MAX_DIMS], hi[COMPUTE_MAX_DIMS], min, max;
+  int n = whole_box(compute, lo, hi);
   for (int o = 0; o < compute->n_operands; o++) {
     const Operand *operand = &compute->operands[o];
-    if (operand->is_weight || operand->access[i].divide != 1)
+    if (operand->is_weight)
       continue;
-    int64_t lo = operand->access[i].offset, hi = lo;
-    for (int d = 0; d < DIM_R + compute->n_reduce; d++) {
-      int64_t reach = operand->access[i].coef[d] * ((d < DIM_R ? compute->out[d] : compute->reduce[d - DIM_R]) - 1);
-      lo += reach < 0 ? reach : 0;
-      hi += reach > 0 ? reach : 0;
-    }
-    if (lo < 0 || hi >= operand->dims[i])
+    access_range(&operand->access[i], n, lo, hi, &min, &max);
+    if (min < 0 || max >= operand->dims[i])
       return true;
   }
   return false;

@@ -31,12 +31,19 @@ enum {
   COMPUTE_MAX_DIMS = 3 + COMPUTE_MAX_REDUCE
 };
 
-/* index = offset + sum of coef[d] * dimension d, then divided (floor) by `divide` (1: not).
- * The division serves depth multipliers: c / m. */
+/* times * floor((offset + coef * dimension dim) / divide), whose numerator is never negative; times 0: absent. It
+ * serves depth multipliers (c / m), groups (the first input channel of c's group) and resizing (y * in / out). */
+typedef struct AccessQuotient {
+  int64_t times;
+  int dim;
+  int64_t coef, offset, divide;
+} AccessQuotient;
+
+/* index = offset + sum of coef[d] * dimension d + quotient */
 typedef struct AccessDim {
   int64_t coef[COMPUTE_MAX_DIMS];
   int64_t offset;
-  int64_t divide;
+  AccessQuotient quotient;
 } AccessDim;
 
 typedef struct Operand {
@@ -83,6 +90,11 @@ typedef struct Compute {
   bool multiply_add;     /* combine is acc + a * b: fused when the target has fma */
   const Scalar *finish;
 } Compute;
+
+/* True if the index moves with dimension d. */
+bool access_uses(const AccessDim *access, int d);
+/* Least and greatest index while each of the first n dimensions lies in [lo, hi]. */
+void access_range(const AccessDim *access, int n, const int64_t *lo, const int64_t *hi, int64_t *min, int64_t *max);
 
 /* Rows of operand `o` read to make output rows [first, first + rows): [*begin, *end), clipped to the tensor. */
 void compute_rows_read(const Compute *compute, int o, int64_t first, int64_t rows, int64_t *begin, int64_t *end);

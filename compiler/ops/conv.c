@@ -153,13 +153,11 @@ static void conv_compute(Arena *arena, const OpCall *call, Compute *compute) {
   Operand *x = &compute->operands[0], *w = &compute->operands[1];
   *x = (Operand){.source = 0, .rank = 3, .dims = {in[0], in[1], in[2]}};
   window_access(&window, x->access);
-  x->access[2] = (AccessDim){.divide = 1};
+  x->access[2] = (AccessDim){0};
   x->access[2].coef[DIM_R + 2] = 1;
   *w = (Operand){.is_weight = true, .source = 0, .rank = 4, .dims = {reduce[0], reduce[1], in[2], compute->out[2]}};
-  for (int i = 0; i < 4; i++) {
-    w->access[i].divide = 1;
+  for (int i = 0; i < 4; i++)
     w->access[i].coef[i < 3 ? DIM_R + i : DIM_C] = 1;
-  }
   sum_of_products(arena, compute, call->attrs[BIAS].i[0]);
 }
 
@@ -177,13 +175,15 @@ static void depthwise_compute(Arena *arena, const OpCall *call, Compute *compute
   Operand *x = &compute->operands[0], *w = &compute->operands[1];
   *x = (Operand){.source = 0, .rank = 3, .dims = {in[0], in[1], in[2]}};
   window_access(&window, x->access);
-  x->access[2] = (AccessDim){.divide = call->attrs[DW_MULTIPLIER].i[0]};
-  x->access[2].coef[DIM_C] = 1;
+  int64_t multiplier = call->attrs[DW_MULTIPLIER].i[0];
+  x->access[2] = (AccessDim){0};
+  if (multiplier == 1)
+    x->access[2].coef[DIM_C] = 1;
+  else
+    x->access[2].quotient = (AccessQuotient){.times = 1, .dim = DIM_C, .coef = 1, .divide = multiplier};
   *w = (Operand){.is_weight = true, .source = 0, .rank = 3, .dims = {window.kernel[0], window.kernel[1], compute->out[2]}};
-  for (int i = 0; i < 3; i++) {
-    w->access[i].divide = 1;
+  for (int i = 0; i < 3; i++)
     w->access[i].coef[i < 2 ? DIM_R + i : DIM_C] = 1;
-  }
   sum_of_products(arena, compute, call->attrs[DW_BIAS].i[0]);
 }
 

@@ -34,11 +34,8 @@ static void dense_compute(Arena *arena, const OpCall *call, Compute *compute) {
   compute->reduce_label[0] = "k";
   Operand *x = &compute->operands[0], *w = &compute->operands[1];
   *x = (Operand){.source = 0, .rank = 3, .dims = {1, 1, n}};
-  for (int i = 0; i < 3; i++)
-    x->access[i].divide = 1;
   x->access[2].coef[DIM_R] = 1;
   *w = (Operand){.is_weight = true, .source = 0, .rank = 2, .dims = {n, units}};
-  w->access[0].divide = w->access[1].divide = 1;
   w->access[0].coef[DIM_R] = 1;
   w->access[1].coef[DIM_C] = 1;
   compute->n_operands = bias ? 3 : 2;

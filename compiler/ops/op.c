@@ -192,7 +192,7 @@ const char *window_resolve(Arena *arena, Window *window, const AttrValue *paddin
 
 void window_access(const Window *window, AccessDim access[2]) {
   for (int i = 0; i < 2; i++) {
-    access[i] = (AccessDim){.offset = -window->pads[i], .divide = 1};
+    access[i] = (AccessDim){.offset = -window->pads[i]};
     access[i].coef[i] = window->stride[i];
     access[i].coef[DIM_R + i] = window->dilation[i];
   }
@@ -215,7 +215,6 @@ void operand_pointwise(Operand *operand, const OpCall *call, int source) {
   *operand = (Operand){.source = source, .rank = 3};
   shape_hwc(&call->inputs[source], operand->dims);
   for (int i = 0; i < 3; i++) {
-    operand->access[i].divide = 1;
     operand->access[i].coef[i] = operand->dims[i] == 1 ? 0 : 1; /* a dimension of one is broadcast */
   }
   int64_t out[3];
@@ -227,7 +226,6 @@ void operand_pointwise(Operand *operand, const OpCall *call, int source) {
 
 void operand_channel(Operand *operand, int source, int64_t channels) {
   *operand = (Operand){.is_weight = true, .source = source, .rank = 1, .dims = {channels}};
-  operand->access[0].divide = 1;
   operand->access[0].coef[DIM_C] = 1;
 }
 

@@ -53,7 +53,7 @@ static void pool_compute(const OpCall *call, Compute *compute) {
   }
   compute->n_operands = 1;
   operand_pointwise(&compute->operands[0], call, 0);
-  compute->operands[0].access[2] = (AccessDim){.divide = 1};
+  compute->operands[0].access[2] = (AccessDim){0};
   compute->operands[0].access[2].coef[DIM_C] = 1;
   window_access(&window, compute->operands[0].access);
 }

@@ -27,7 +27,7 @@ static void pad_compute(Arena *arena, const OpCall *call, Compute *compute) {
   compute->n_operands = 1;
   operand_pointwise(&compute->operands[0], call, 0);
   for (int i = 0; i < 3; i++) {
-    compute->operands[0].access[i] = (AccessDim){.divide = 1};
+    compute->operands[0].access[i] = (AccessDim){0};
     compute->operands[0].access[i].coef[i] = 1;
   }
   compute->operands[0].access[0].offset = -call->attrs[AMOUNTS].i[0];
@@ -89,10 +89,8 @@ static void copy_compute(Arena *arena, const OpCall *call, Compute *compute) {
   compute->n_operands = 1;
   Operand *x = &compute->operands[0];
   *x = (Operand){.source = 0, .rank = 3, .dims = {1, 1, n}};
-  for (int i = 0; i < 3; i++) {
-    x->access[i].divide = 1;
+  for (int i = 0; i < 3; i++)
     x->access[i].coef[i] = 1;
-  }
   compute->finish = scalar_operand(arena, 0);
 }
 

@@ -24,10 +24,8 @@ static void over_channels(const OpCall *call, Compute *compute) {
   Operand *x = &compute->operands[0];
   *x = (Operand){.source = 0, .rank = 3};
   shape_hwc(&call->inputs[0], x->dims);
-  for (int i = 0; i < 3; i++) {
-    x->access[i].divide = 1;
+  for (int i = 0; i < 3; i++)
     x->access[i].coef[i < 2 ? i : DIM_R] = 1;
-  }
 }
 
 static void channel_max_compute(Arena *arena, const OpCall *call, Compute *compute) {

@@ -42,7 +42,7 @@ static bool keeps_channels_apart(const Compute *compute) {
       return false;
     window |= x->access[0].coef[d] != 0;
   }
-  return window && x->access[2].coef[DIM_C] == 1;
+  return window && access_uses(&x->access[2], DIM_C);
 }
 
 /* `second` reads the result of `first`, row y for row y, and is its only reader. */

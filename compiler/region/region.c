@@ -29,14 +29,15 @@ static bool reads_own_pixel(const Stage *stage, int o) {
   const Operand *operand = &stage->compute.operands[o];
   int n = DIM_R + stage->compute.n_reduce;
   for (int i = 0; i < 2 && !operand->is_weight; i++) {
-    if (operand->dims[i] != stage->compute.out[i] || operand->access[i].offset != 0 || operand->access[i].divide != 1)
+    if (operand->dims[i] != stage->compute.out[i] || operand->access[i].offset != 0 ||
+        operand->access[i].quotient.times != 0)
       return false;
     for (int d = 0; d < n; d++)
       if (operand->access[i].coef[d] != (d == i))
         return false;
   }
   for (int i = operand->is_weight ? 0 : 2; i < operand->rank; i++)
-    if (operand->access[i].coef[DIM_Y] || operand->access[i].coef[DIM_X])
+    if (access_uses(&operand->access[i], DIM_Y) || access_uses(&operand->access[i], DIM_X))
       return false;
   return true;
 }

@@ -14,8 +14,9 @@ static bool vectorises_over_channels(const Compute *compute) {
   for (int o = 0; o < compute->n_operands; o++) {
     const Operand *operand = &compute->operands[o];
     for (int i = 0; i < operand->rank; i++) {
-      int64_t coef = operand->access[i].coef[DIM_C];
-      if (coef != 0 && (i != operand->rank - 1 || coef != 1 || operand->access[i].divide != 1))
+      const AccessDim *access = &operand->access[i];
+      bool walks = access->coef[DIM_C] == 1 && access->quotient.times == 0 && i == operand->rank - 1;
+      if (access_uses(access, DIM_C) && !walks)
         return false;
     }
   }
@@ -101,7 +102,7 @@ static int64_t reduction_length(const Compute *compute) {
 /* The reduction walks over channels of the input, or over neighbouring pixels only. */
 static bool sums_channels(const Compute *compute) {
   for (int o = 0; o < compute->n_operands; o++)
-    if (!compute->operands[o].is_weight && compute->operands[o].access[2].coef[DIM_C] == 0)
+    if (!compute->operands[o].is_weight && !access_uses(&compute->operands[o].access[2], DIM_C))
       return true;
   return false;
 }
