@@ -10,24 +10,77 @@
 /* What a name must not be: the keywords of C up to C23 and of C++ up to C++23,
  * names and macros of the headers that the generated file includes, macros
  * without underscores that compilers predefine in their GNU modes. */
-static const char *const reserved[] = {
-    "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break",
-    "case", "catch", "char", "char8_t", "char16_t", "char32_t", "class", "co_await", "co_return",
-    "co_yield", "compl", "concept", "const", "const_cast", "consteval", "constexpr", "constinit",
-    "continue", "decltype", "default", "delete", "do", "double", "dynamic_cast", "else", "enum",
-    "explicit", "export", "extern", "false", "far", "final", "float", "for", "fortran", "friend",
-    "goto", "if", "import", "inline", "int", "long", "module", "mutable", "namespace", "near",
-    "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq", "override",
-    "private", "protected", "public", "register", "reinterpret_cast", "requires", "restrict",
-    "return", "short", "signed", "sizeof", "static", "static_assert", "static_cast", "struct",
-    "switch", "template", "this", "thread_local", "throw", "true", "try", "typedef", "typeid",
-    "typename", "typeof", "typeof_unqual", "union", "unsigned", "using", "virtual", "void",
-    "volatile", "wchar_t", "while", "xor", "xor_eq",
-    "int8_t", "int16_t", "int32_t", "int64_t", "uint8_t", "uint16_t", "uint32_t", "uint64_t",
-    "intptr_t", "uintptr_t", "intmax_t", "uintmax_t", "size_t", "ptrdiff_t", "max_align_t",
-    "offsetof", "memcpy", "sqrtf", "fmaf", "main", "std",
-    "linux", "unix", "i386", "arm", "mips", "sparc", "sun", "vax", "hpux", "bfin", "m68k", "hppa",
-    "frv", "spu", "pascal", "interrupt", "huge", "errno", "index_t"};
+static const char *const reserved[] = {"alignas",     "alignof",
+                                       "and",         "and_eq",
+                                       "asm",         "auto",
+                                       "bitand",      "bitor",
+                                       "bool",        "break",
+                                       "case",        "catch",
+                                       "char",        "char8_t",
+                                       "char16_t",    "char32_t",
+                                       "class",       "co_await",
+                                       "co_return",   "co_yield",
+                                       "compl",       "concept",
+                                       "const",       "const_cast",
+                                       "consteval",   "constexpr",
+                                       "constinit",   "continue",
+                                       "decltype",    "default",
+                                       "delete",      "do",
+                                       "double",      "dynamic_cast",
+                                       "else",        "enum",
+                                       "explicit",    "export",
+                                       "extern",      "false",
+                                       "far",         "final",
+                                       "float",       "for",
+                                       "fortran",     "friend",
+                                       "goto",        "if",
+                                       "import",      "inline",
+                                       "int",         "long",
+                                       "module",      "mutable",
+                                       "namespace",   "near",
+                                       "new",         "noexcept",
+                                       "not",         "not_eq",
+                                       "nullptr",     "operator",
+                                       "or",          "or_eq",
+                                       "override",    "private",
+                                       "protected",   "public",
+                                       "register",    "reinterpret_cast",
+                                       "requires",    "restrict",
+                                       "return",      "short",
+                                       "signed",      "sizeof",
+                                       "static",      "static_assert",
+                                       "static_cast", "struct",
+                                       "switch",      "template",
+                                       "this",        "thread_local",
+                                       "throw",       "true",
+                                       "try",         "typedef",
+                                       "typeid",      "typename",
+                                       "typeof",      "typeof_unqual",
+                                       "union",       "unsigned",
+                                       "using",       "virtual",
+                                       "void",        "volatile",
+                                       "wchar_t",     "while",
+                                       "xor",         "xor_eq",
+                                       "int8_t",      "int16_t",
+                                       "int32_t",     "int64_t",
+                                       "uint8_t",     "uint16_t",
+                                       "uint32_t",    "uint64_t",
+                                       "intptr_t",    "uintptr_t",
+                                       "intmax_t",    "uintmax_t",
+                                       "size_t",      "ptrdiff_t",
+                                       "max_align_t", "offsetof",
+                                       "memcpy",      "sqrtf",
+                                       "fmaf",        "main",
+                                       "std",         "linux",
+                                       "unix",        "i386",
+                                       "arm",         "mips",
+                                       "sparc",       "sun",
+                                       "vax",         "hpux",
+                                       "bfin",        "m68k",
+                                       "hppa",        "frv",
+                                       "spu",         "pascal",
+                                       "interrupt",   "huge",
+                                       "errno",       "index_t"};
 
 enum { FIRST_SLOTS = 256 };
 
@@ -154,8 +207,8 @@ const char *c_type(Elem elem) {
 
 /* The shortest decimal with 6 to 9 digits for 1e-5 <= value < 1e6: scaled by an exact power of ten,
  * it is rounded to an integer, which will do if it lies between the (scaled) midpoints to the
- * neighbouring floats. All of it in doubles, whose errors are far below MARGIN; anything as close as
- * that to a boundary is left to format_f32. Returns the number of digits, or 0. */
+ * neighbouring floats. All of it in doubles, whose errors are far below MARGIN; anything as close
+ * as that to a boundary is left to format_f32. Returns the number of digits, or 0. */
 static int shortest_digits(float value, int *exponent, uint32_t *digits) {
   static const double power[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
                                  1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
@@ -222,7 +275,8 @@ int c_f32(char text[32], float value) {
     memcpy(at, "e-05f", 6);
     return (int)(at + 5 - text);
   }
-  /* Right to left: `n` digits of which the last stands at 10^(e - n + 1), then zeros up to the point. */
+  /* Right to left: `n` digits of which the last stands at 10^(e - n + 1), then zeros up to the
+   * point. */
   int after = n - 1 - e > 0 ? n - 1 - e : 1; /* digits behind the point, at least the 0 of "6.0" */
   int before = e > 0 ? e + 1 : 1;
   char *end = at + before + 1 + after;

@@ -21,8 +21,9 @@ const char *c_prefix(const Program *program, const EmitOptions *options);
 const char *c_upper(Arena *arena, const char *text);
 /* float, int8_t, ...; int for masks. */
 const char *c_type(Elem elem);
-/* A finite f32 as a C constant, the shortest that reads back as the same: "0.1f", "6.0f", "-1e-05f".
- * Returns its length. Millions of these are written, so it is made without printf where it can be. */
+/* A finite f32 as a C constant, the shortest that reads back as the same: "0.1f", "6.0f",
+ * "-1e-05f". Returns its length. Millions of these are written, so it is made without printf where
+ * it can be. */
 int c_f32(char text[32], float value);
 /* Between comment marks: no mark, trigraph or line break survives. */
 const char *c_comment_text(Arena *arena, const char *text);

@@ -154,7 +154,8 @@ static Interval affine_interval(Emitter *e, const Affine *a) {
     } else {
       Interval inside = affine_interval(e, term->inside);
       if (term->kind == ATOM_DIV)
-        atom = (Interval){inside.lo / (double)term->divisor - 1, inside.hi / (double)term->divisor + 1};
+        atom = (Interval){inside.lo / (double)term->divisor - 1,
+                          inside.hi / (double)term->divisor + 1};
       reach(e, (double)term->divisor);
     }
     double x = atom.lo * (double)term->coef, y = atom.hi * (double)term->coef;
@@ -386,7 +387,8 @@ static const HelperText helper_texts[] = {
      "static int32_t @(uint32_t u) {\n"
      "  return u <= 0x7fffffffu ? (int32_t)u : -1 - (int32_t)(0xffffffffu - u);\n}\n"},
     {"shl_i32", NULL,
-     "static int32_t @(int32_t a, int32_t n) { return (int32_t)((int64_t)a * ((int64_t)1 << n)); }\n"},
+     "static int32_t @(int32_t a, int32_t n) { return (int32_t)((int64_t)a * ((int64_t)1 << n)); "
+     "}\n"},
     {"shl_i64", NULL,
      "static int64_t @(int64_t a, int64_t n) {\n  uint64_t u = (uint64_t)a << n;\n"
      "  return u <= UINT64_MAX / 2 ? (int64_t)u : -1 - (int64_t)(UINT64_MAX - u);\n}\n"},
@@ -411,7 +413,8 @@ static const HelperText helper_texts[] = {
     {"saturate_i32", NULL,
      "static int32_t @(int64_t a) {\n"
      "  return (int32_t)(a < INT32_MIN ? INT32_MIN : a > INT32_MAX ? INT32_MAX : a);\n}\n"},
-    /* Comparisons that a NaN fails come first; in range the conversion truncates, exactly from 2^24 on. */
+    /* Comparisons that a NaN fails come first; in range the conversion truncates, exactly from 2^24
+       on. */
     {"floor_f32", NULL,
      "static int32_t @(float a) {\n  int32_t i;\n"
      "  if (!(a >= -2147483648.0f))\n    return a < 0.0f ? INT32_MIN : 0;\n"
@@ -763,7 +766,8 @@ static void pack_c(Emitter *e, const Expr *expr, Lane lane, Tightness wanted) {
     return;
   }
   (void)wanted; /* a call */
-  write_f(e->w, "%s(", helper(e, arena_printf(e->arena, "saturate_%s", elem_name(expr->type.elem))));
+  write_f(e->w, "%s(",
+          helper(e, arena_printf(e->arena, "saturate_%s", elem_name(expr->type.elem))));
   lane_c(e, lane);
   write_f(e->w, " < %d ? ", n);
   expr_c(e, expr->args[0], lane, SUM);
@@ -817,8 +821,9 @@ static void expr_c(Emitter *e, const Expr *expr, Lane lane, Tightness wanted) {
   Elem elem = expr->type.elem;
   switch (expr->op) {
   case OP_CONST: {
-    bool negative = elem == ELEM_F32 ? expr->fvalue < 0 || (expr->fvalue == 0 && 1 / expr->fvalue < 0)
-                                     : expr->ivalue < 0 && elem != ELEM_I64;
+    bool negative = elem == ELEM_F32
+                        ? expr->fvalue < 0 || (expr->fvalue == 0 && 1 / expr->fvalue < 0)
+                        : expr->ivalue < 0 && elem != ELEM_I64;
     Tightness own = negative ? UNARY : PRIMARY;
     open_if(e, own, wanted);
     if (elem == ELEM_F32)
@@ -1067,7 +1072,8 @@ static void prepare(Emitter *e, const Expr *expr, const Expr *root, bool loop) {
     for (int i = 0; i < 2; i++)
       if (!is_plain(e, expr->args[i]) && expr->args[i]->op != OP_LOAD)
         make_temp(e, expr->args[i]);
-  if ((visited_twice(e, expr, root) && expr->op != OP_SPLAT) || (expr->op == OP_SHUFFLE && !is_slice(expr) && vector && loop && expr != root))
+  if ((visited_twice(e, expr, root) && expr->op != OP_SPLAT) ||
+      (expr->op == OP_SHUFFLE && !is_slice(expr) && vector && loop && expr != root))
     make_temp(e, expr);
 }
 
@@ -1179,7 +1185,8 @@ static void store_c(Emitter *e, const Stmt *stmt) {
 static void bound_c(Emitter *e, const Stmt *stmt, const Affine *const *bounds, int n, bool lower,
                     const char **name) {
   *name = NULL;
-  const char *what = arena_printf(e->arena, "%s_%s", name_of(e, stmt->var), lower ? "begin" : "end");
+  const char *what =
+      arena_printf(e->arena, "%s_%s", name_of(e, stmt->var), lower ? "begin" : "end");
   for (int i = 1; i < n; i++) {
     const char *next = c_names_claim(e->local_names, what);
     write_f(e->w, "const %s %s = ", e->index_type, next);
@@ -1366,9 +1373,9 @@ static void kernel_c(Emitter *e, const Kernel *kernel) {
 static void place_pointer(Emitter *e, const Buffer *buffer, const char *base, int64_t offset,
                           const char *qualifier) {
   set_name(e, buffer, c_names_claim(e->local_names, buffer->name));
-  write_f(e->w, "%s%s *const %s = (%s%s *)(%svoid *)((%sunsigned char *)%s + %" PRId64 ");", qualifier,
-          c_type(buffer->elem), name_of(e, buffer), qualifier, c_type(buffer->elem), qualifier,
-          qualifier, base, offset);
+  write_f(e->w, "%s%s *const %s = (%s%s *)(%svoid *)((%sunsigned char *)%s + %" PRId64 ");",
+          qualifier, c_type(buffer->elem), name_of(e, buffer), qualifier, c_type(buffer->elem),
+          qualifier, qualifier, base, offset);
   if (buffer->note)
     write_f(e->w, " /* %s */", c_comment_text(e->arena, buffer->note));
   write_text(e->w, "\n");
@@ -1401,7 +1408,8 @@ static void run_c(Emitter *e) {
       arena_used = true;
     }
     if (buffer->kind == BUFFER_WEIGHT && signature.weights) {
-      place_pointer(e, buffer, signature.weights, weight_place(&e->layout, buffer)->offset, "const ");
+      place_pointer(e, buffer, signature.weights, weight_place(&e->layout, buffer)->offset,
+                    "const ");
       weights_used = true;
     }
   }
@@ -1438,8 +1446,8 @@ static int int_text(char *text, const Buffer *buffer, const unsigned char *at) {
   return snprintf(text, 32, "%" PRId64, value);
 }
 
-/* `static const float NAME[] = {` and eight numbers a line (sixteen integers). Lines go to the writer whole: there can
- * be half a million of them. */
+/* `static const float NAME[] = {` and eight numbers a line (sixteen integers). Lines go to the
+ * writer whole: there can be half a million of them. */
 static bool weight_array_c(Emitter *e, Writer *w, const Buffer *buffer, const char *name) {
   int64_t n = buffer_elems(buffer);
   int bytes = elem_bytes(buffer->elem);
@@ -1450,7 +1458,9 @@ static bool weight_array_c(Emitter *e, Writer *w, const Buffer *buffer, const ch
   }
   bool ok = weight_bytes(buffer, e->options->weights, e->diag, false, data);
   if (ok) {
-    write_f(w, "\n/* %s%s%s */\n%s_SECTION_WEIGHTS %s_WEIGHT_ALIGNED static const %s %s[%" PRId64 "] = {\n",
+    write_f(w,
+            "\n/* %s%s%s */\n%s_SECTION_WEIGHTS %s_WEIGHT_ALIGNED static const %s %s[%" PRId64
+            "] = {\n",
             c_shape(e->arena, buffer), buffer->note ? ": " : "",
             buffer->note ? c_comment_text(e->arena, buffer->note) : "", e->upper, e->upper,
             c_type(buffer->elem), name, n);
@@ -1463,8 +1473,8 @@ static bool weight_array_c(Emitter *e, Writer *w, const Buffer *buffer, const ch
       memcpy(line + len, "    ", 4);
       len += first ? 4 : 1;
       if (buffer->elem == ELEM_F32) {
-        uint32_t bits = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-                        (uint32_t)at[3] << 24;
+        uint32_t bits =
+            (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
         float value;
         memcpy(&value, &bits, sizeof value);
         len += (size_t)c_f32(line + len, value);
@@ -1520,9 +1530,10 @@ static bool weights_c(Emitter *e, Writer *w) {
 
 static void opening_c(Emitter *e, Writer *w) {
   const char *p = e->upper;
-  write_f(w, "/* Network %s, compiled by mncc for target %s. Generated: edit the network instead.\n"
-             " * The header describes inputs, outputs and memory. This file belongs to the author of\n"
-             " * the network; mncc claims no rights in it. */\n",
+  write_f(w,
+          "/* Network %s, compiled by mncc for target %s. Generated: edit the network instead.\n"
+          " * The header describes inputs, outputs and memory. This file belongs to the author of\n"
+          " * the network; mncc claims no rights in it. */\n",
           c_comment_text(e->arena, e->program->name), e->target->name);
   write_f(w, "#include \"%s\"\n\n", e->options->header_name);
   if (e->needs_math)
@@ -1531,33 +1542,39 @@ static void opening_c(Emitter *e, Writer *w) {
     write_text(w, "#ifdef __cplusplus\n#include <string.h>\n#endif\n");
   if (e->needs_math || e->needs_string)
     write_text(w, "\n");
-  write_f(w, "#if %s_ABI_VERSION != 1 || %s_ARENA_BYTES != %" PRId64 "\n"
-             "#error \"the header does not belong to this file\"\n#endif\n",
+  write_f(w,
+          "#if %s_ABI_VERSION != 1 || %s_ARENA_BYTES != %" PRId64 "\n"
+          "#error \"the header does not belong to this file\"\n#endif\n",
           p, p, e->program->arena_bytes < 0 ? (int64_t)0 : e->program->arena_bytes);
-  write_text(w, "\n/* Results are defined to the bit: no reordering, no a * b + c in one rounding. */\n"
-                "#ifdef __FAST_MATH__\n#error \"compile without -ffast-math\"\n#endif\n"
-                "#if defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n"
-                "#elif defined(__GNUC__)\n#pragma GCC optimize(\"fp-contract=off\")\n"
-                "#elif defined(_MSC_VER)\n#pragma fp_contract(off)\n"
-                "#else\n#pragma STDC FP_CONTRACT OFF\n#endif\n");
-  write_f(w, "\n#if !defined(__cplusplus)\n#define %s_RESTRICT restrict\n"
-             "#elif defined(__GNUC__)\n#define %s_RESTRICT __restrict\n"
-             "#else\n#define %s_RESTRICT\n#endif\n",
+  write_text(
+      w, "\n/* Results are defined to the bit: no reordering, no a * b + c in one rounding. */\n"
+         "#ifdef __FAST_MATH__\n#error \"compile without -ffast-math\"\n#endif\n"
+         "#if defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n"
+         "#elif defined(__GNUC__)\n#pragma GCC optimize(\"fp-contract=off\")\n"
+         "#elif defined(_MSC_VER)\n#pragma fp_contract(off)\n"
+         "#else\n#pragma STDC FP_CONTRACT OFF\n#endif\n");
+  write_f(w,
+          "\n#if !defined(__cplusplus)\n#define %s_RESTRICT restrict\n"
+          "#elif defined(__GNUC__)\n#define %s_RESTRICT __restrict\n"
+          "#else\n#define %s_RESTRICT\n#endif\n",
           p, p, p);
   if (e->layout.n && !e->options->weights_as_blob)
-    write_f(w, "#if defined(%s_ALIGNED)\n#define %s_WEIGHT_ALIGNED %s_ALIGNED(%s_WEIGHT_ALIGN)\n"
-               "#else\n#define %s_WEIGHT_ALIGNED\n#endif\n",
+    write_f(w,
+            "#if defined(%s_ALIGNED)\n#define %s_WEIGHT_ALIGNED %s_ALIGNED(%s_WEIGHT_ALIGN)\n"
+            "#else\n#define %s_WEIGHT_ALIGNED\n#endif\n",
             p, p, p, p, p);
 }
 
-/* One macro of the file itself: measured on MobileNetV1, gcc -O3 without it is 3.5 times slower than
- * with it and than gcc -O2; clang finds the vectors by unrolling. */
+/* One macro of the file itself: measured on MobileNetV1, gcc -O3 without it is 3.5 times slower
+ * than with it and than gcc -O2; clang finds the vectors by unrolling. */
 static void lane_loop_macro(Writer *w) {
-  write_text(w, "\n/* gcc would unroll loops over lanes before it looks for vectors, and then find none. */\n"
-                "#if defined(__GNUC__) && __GNUC__ >= 8 && !defined(__clang__) && \\\n"
-                "    (defined(__SSE2__) || defined(__ARM_NEON) || defined(__VSX__) || "
-                "defined(__riscv_vector))\n"
-                "#define LANE_LOOP _Pragma(\"GCC unroll 1\")\n#else\n#define LANE_LOOP\n#endif\n");
+  write_text(
+      w,
+      "\n/* gcc would unroll loops over lanes before it looks for vectors, and then find none. */\n"
+      "#if defined(__GNUC__) && __GNUC__ >= 8 && !defined(__clang__) && \\\n"
+      "    (defined(__SSE2__) || defined(__ARM_NEON) || defined(__VSX__) || "
+      "defined(__riscv_vector))\n"
+      "#define LANE_LOOP _Pragma(\"GCC unroll 1\")\n#else\n#define LANE_LOOP\n#endif\n");
 }
 
 static bool helper_uses_memcpy(const Helper *h) {
@@ -1566,11 +1583,8 @@ static bool helper_uses_memcpy(const Helper *h) {
 
 bool emit_c(Writer *w, const Program *program, const Target *target, const EmitOptions *options,
             Diag *diag) {
-  Emitter emitter = {.arena = arena_new(),
-                     .program = program,
-                     .target = target,
-                     .options = options,
-                     .diag = diag};
+  Emitter emitter = {
+      .arena = arena_new(), .program = program, .target = target, .options = options, .diag = diag};
   Emitter *e = &emitter;
   e->prefix = c_prefix(program, options);
   e->upper = c_upper(e->arena, e->prefix);

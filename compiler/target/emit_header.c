@@ -89,7 +89,8 @@ static void memory_map(Header *h) {
 
 static void opening_comment(Header *h, const CSignature *signature) {
   const Program *program = h->program;
-  write_f(h->w, "/* Network %s, compiled by mncc for target %s. Generated: edit the network instead.\n",
+  write_f(h->w,
+          "/* Network %s, compiled by mncc for target %s. Generated: edit the network instead.\n",
           c_comment_text(h->arena, program->name), h->target->name);
   write_text(h->w, " *\n");
   describe_ports(h, "input", &signature->inputs, signature->input_names);
@@ -99,7 +100,9 @@ static void opening_comment(Header *h, const CSignature *signature) {
     comment_lines(h, program->layers);
   }
   memory_map(h);
-  write_text(h->w, " *\n * This file belongs to the author of the network; mncc claims no rights in it. */\n");
+  write_text(
+      h->w,
+      " *\n * This file belongs to the author of the network; mncc claims no rights in it. */\n");
 }
 
 /* ---- macros ---- */
@@ -137,9 +140,11 @@ static void hook(Header *h, const char *name, const char *body) {
 }
 
 static void hooks(Header *h) {
-  write_text(h->w, "\n/* Hooks: define them before this header is included, or on the command line. The\n"
-                   " * sections go before definitions of constants, arena and functions, e.g.\n"
-                   " * __attribute__((section(\".qspi\"))); the profile hooks surround each step of a run. */\n");
+  write_text(h->w,
+             "\n/* Hooks: define them before this header is included, or on the command line. The\n"
+             " * sections go before definitions of constants, arena and functions, e.g.\n"
+             " * __attribute__((section(\".qspi\"))); the profile hooks surround each step of a "
+             "run. */\n");
   hook(h, "SECTION_WEIGHTS", "");
   hook(h, "SECTION_ARENA", "");
   hook(h, "SECTION_CODE", "");
@@ -150,32 +155,34 @@ static void hooks(Header *h) {
 static void arena_macros(Header *h) {
   Writer *w = h->w;
   const char *p = h->upper;
-  write_f(w, "\n/* Before a definition: its alignment, where the language has a word for it. */\n"
-             "#if defined(__GNUC__)\n"
-             "#define %s_ALIGNED(n) __attribute__((aligned(n)))\n"
-             "#elif defined(__cplusplus) && __cplusplus >= 201103L\n"
-             "#define %s_ALIGNED(n) alignas(n)\n"
-             "#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L\n"
-             "#define %s_ALIGNED(n) _Alignas(n)\n"
-             "#elif defined(_MSC_VER)\n"
-             "#define %s_ALIGNED(n) __declspec(align(n))\n"
-             "#endif\n",
+  write_f(w,
+          "\n/* Before a definition: its alignment, where the language has a word for it. */\n"
+          "#if defined(__GNUC__)\n"
+          "#define %s_ALIGNED(n) __attribute__((aligned(n)))\n"
+          "#elif defined(__cplusplus) && __cplusplus >= 201103L\n"
+          "#define %s_ALIGNED(n) alignas(n)\n"
+          "#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L\n"
+          "#define %s_ALIGNED(n) _Alignas(n)\n"
+          "#elif defined(_MSC_VER)\n"
+          "#define %s_ALIGNED(n) __declspec(align(n))\n"
+          "#endif\n",
           p, p, p, p);
   int64_t bytes = h->program->arena_bytes > 0 ? h->program->arena_bytes : 1;
-  write_f(w, "\n/* %s_ARENA(name); defines a static arena to pass to %s_run. */\n"
-             "#if defined(%s_ALIGNED)\n"
-             "#define %s_ARENA(name) \\\n"
-             "  %s_SECTION_ARENA %s_ALIGNED(%s_ARENA_ALIGN) static unsigned char name[%" PRId64 "]\n"
-             "#else\n"
-             "#define %s_ARENA(name) \\\n"
-             "  %s_SECTION_ARENA static union { \\\n"
-             "    unsigned char bytes[%" PRId64 "]; \\\n"
-             "    int64_t i; \\\n"
-             "    long double f; \\\n"
-             "    void *p; \\\n"
-             "  } name##_storage; \\\n"
-             "  static void *const name = &name##_storage\n"
-             "#endif\n",
+  write_f(w,
+          "\n/* %s_ARENA(name); defines a static arena to pass to %s_run. */\n"
+          "#if defined(%s_ALIGNED)\n"
+          "#define %s_ARENA(name) \\\n"
+          "  %s_SECTION_ARENA %s_ALIGNED(%s_ARENA_ALIGN) static unsigned char name[%" PRId64 "]\n"
+          "#else\n"
+          "#define %s_ARENA(name) \\\n"
+          "  %s_SECTION_ARENA static union { \\\n"
+          "    unsigned char bytes[%" PRId64 "]; \\\n"
+          "    int64_t i; \\\n"
+          "    long double f; \\\n"
+          "    void *p; \\\n"
+          "  } name##_storage; \\\n"
+          "  static void *const name = &name##_storage\n"
+          "#endif\n",
           p, h->prefix, p, p, p, p, p, bytes, p, p, bytes);
 }
 
@@ -183,11 +190,8 @@ static void arena_macros(Header *h) {
 
 void emit_header(Writer *w, const Program *program, const Target *target,
                  const EmitOptions *options) {
-  Header header = {.w = w,
-                   .arena = arena_new(),
-                   .program = program,
-                   .target = target,
-                   .options = options};
+  Header header = {
+      .w = w, .arena = arena_new(), .program = program, .target = target, .options = options};
   Header *h = &header;
   h->prefix = c_prefix(program, options);
   h->upper = c_upper(h->arena, h->prefix);
@@ -195,7 +199,8 @@ void emit_header(Writer *w, const Program *program, const Target *target,
   WeightLayout layout = weight_layout(h->arena, program, target->buffer_align);
 
   opening_comment(h, &signature);
-  write_f(w, "#ifndef %s_MODEL_H\n#define %s_MODEL_H\n\n#include <stddef.h>\n#include <stdint.h>\n\n",
+  write_f(w,
+          "#ifndef %s_MODEL_H\n#define %s_MODEL_H\n\n#include <stddef.h>\n#include <stdint.h>\n\n",
           h->upper, h->upper);
   define_int(h, "ABI_VERSION", ABI_VERSION);
   define_int(h, "ARENA_BYTES", program->arena_bytes < 0 ? 0 : program->arena_bytes);
@@ -208,25 +213,31 @@ void emit_header(Writer *w, const Program *program, const Target *target,
   hooks(h);
   arena_macros(h);
 
-  write_f(w, "\n/* What the code takes for granted: bytes of 8 bits, float of 4 bytes. */\n"
-             "typedef char %s_has_8_bit_bytes[sizeof(uint32_t) == 4 ? 1 : -1];\n"
-             "typedef char %s_has_32_bit_float[sizeof(float) == 4 ? 1 : -1];\n",
+  write_f(w,
+          "\n/* What the code takes for granted: bytes of 8 bits, float of 4 bytes. */\n"
+          "typedef char %s_has_8_bit_bytes[sizeof(uint32_t) == 4 ? 1 : -1];\n"
+          "typedef char %s_has_32_bit_float[sizeof(float) == 4 ? 1 : -1];\n",
           h->prefix, h->prefix);
   write_text(w, "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
   if (options->weights_as_blob)
-    write_f(w, "/* The weights, if the assembly that mncc writes for them is linked; they may also be read\n"
-               " * or mapped from their file, to an address that is a multiple of %s_WEIGHT_ALIGN. */\n"
-               "extern const unsigned char %s_weights[];\n\n",
-            h->upper, h->prefix);
+    write_f(
+        w,
+        "/* The weights, if the assembly that mncc writes for them is linked; they may also be "
+        "read\n"
+        " * or mapped from their file, to an address that is a multiple of %s_WEIGHT_ALIGN. */\n"
+        "extern const unsigned char %s_weights[];\n\n",
+        h->upper, h->prefix);
   write_text(w, "/* Runs the network once.\n *\n");
   if (signature.weights)
-    write_f(w, " *   %s: %s_WEIGHT_BYTES, aligned to %s_WEIGHT_ALIGN\n", signature.weights, h->upper,
-            h->upper);
-  write_f(w, " *   %s: %s_ARENA_BYTES of working memory, aligned to %s_ARENA_ALIGN; need not be\n"
-             " *     initialised, keeps nothing between runs%s\n",
+    write_f(w, " *   %s: %s_WEIGHT_BYTES, aligned to %s_WEIGHT_ALIGN\n", signature.weights,
+            h->upper, h->upper);
+  write_f(w,
+          " *   %s: %s_ARENA_BYTES of working memory, aligned to %s_ARENA_ALIGN; need not be\n"
+          " *     initialised, keeps nothing between runs%s\n",
           signature.arena, h->upper, h->upper,
           program->arena_bytes > 0 ? "" : "; not used, may be null");
-  write_text(w, " *\n * Inputs, outputs and the arena must not overlap. Runs may go on at the same time if each has\n"
+  write_text(w, " *\n * Inputs, outputs and the arena must not overlap. Runs may go on at the same "
+                "time if each has\n"
                 " * an arena of its own. */\n");
   write_f(w, "%s;\n", signature.text);
   write_text(w, "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
@@ -237,7 +248,8 @@ void emit_blob_assembly(Writer *w, const Program *program, const Target *target,
                         const EmitOptions *options, const char *file) {
   const char *prefix = c_prefix(program, options);
   write_text(w, "/* The weight blob as an object; GNU assembler. */\n");
-  write_f(w, "\t.section .rodata\n\t.balign %d\n\t.globl %s_weights\n\t.type %s_weights, %%object\n",
+  write_f(w,
+          "\t.section .rodata\n\t.balign %d\n\t.globl %s_weights\n\t.type %s_weights, %%object\n",
           target->buffer_align, prefix, prefix);
   write_f(w, "%s_weights:\n\t.incbin \"", prefix);
   for (const char *c = file; *c; c++) {

@@ -164,8 +164,7 @@ bool weight_bytes(const Buffer *buffer, const Weights *weights, Diag *diag, bool
       diag_error(diag, (Loc){0}, "value %g of element %lld of weight buffer '%s'%s%s%s %s %s",
                  values[i], (long long)i, buffer->name, buffer->note ? " (" : "",
                  buffer->note ? buffer->note : "", buffer->note ? ")" : "",
-                 isfinite(values[i]) ? "does not fit" : "is not a finite",
-                 elem_name(buffer->elem));
+                 isfinite(values[i]) ? "does not fit" : "is not a finite", elem_name(buffer->elem));
   }
   free(own);
   return ok;
