@@ -80,6 +80,13 @@ const char *emit_name(Emit emit) {
   return "";
 }
 
+const char *emit_suffix(Arena *arena, Emit emit) {
+  for (const Word *word = suffix_words; word->name; word++)
+    if (word->value == (int)emit)
+      return word->name;
+  return arena_printf(arena, ".%s", emit_name(emit));
+}
+
 /* ---- readers ---- */
 
 static void *field(Parser *p, const OptionDef *def) { return (char *)p->options + def->offset; }
@@ -145,6 +152,49 @@ static bool read_emit(Parser *p, const OptionDef *def, const char *given, const 
     return false;
   *(Emit *)field(p, def) = (Emit)word;
   return true;
+}
+
+/* -E is --emit=network. */
+static bool read_expand(Parser *p, const OptionDef *def, const char *given, const char *value) {
+  (void)given;
+  (void)value;
+  *(Emit *)field(p, def) = EMIT_NETWORK;
+  return true;
+}
+
+/* -WNAME, -Wno-NAME, -Wall; -Werror is an option of its own. The last one counts. */
+static bool read_warning(Parser *p, const OptionDef *def, const char *given, const char *value) {
+  static const char *const names[] = {"unused-input", "unused-let", "unused-result"};
+  enum { NAMES = sizeof names / sizeof *names };
+  (void)given;
+  Strings *off = field(p, def);
+  if (strcmp(value, "all") == 0) {
+    off->len = 0;
+    return true;
+  }
+  bool no = strncmp(value, "no-", 3) == 0;
+  const char *name = no ? value + 3 : value;
+  for (size_t i = 0; i < NAMES; i++) {
+    if (strcmp(name, names[i]) != 0)
+      continue;
+    size_t n = 0;
+    for (size_t k = 0; k < off->len; k++)
+      if (off->at[k] != names[i])
+        off->at[n++] = off->at[k];
+    off->len = n;
+    if (no)
+      VEC_PUSH(p->arena, *off, names[i]);
+    return true;
+  }
+  const char *near = nearest_word(name, names, NAMES);
+  if (near)
+    diag_error(p->diag, nowhere, "'-W%.200s' names no warning; did you mean '-W%s%s'?", value,
+               no ? "no-" : "", near);
+  else
+    diag_error(p->diag, nowhere,
+               "'-W%.200s' names no warning; there are unused-input, unused-let, unused-result",
+               value);
+  return false;
 }
 
 static bool read_color(Parser *p, const OptionDef *def, const char *given, const char *value) {
@@ -308,6 +358,18 @@ static const OptionDef table[] = {
      "stop there and print: tokens, ast, network, graph, regions, loops, plan, c, llvm, bc, asm, "
      "obj, dot, pytorch",
      COMPILE, read_emit, AT(emit), 0, false},
+    {"-E", NULL, "the same as --emit=network: parameters bound, blocks expanded", COMPILE,
+     read_expand, AT(emit), 0, false},
+    {"-fsyntax-only", NULL, "check the network and write nothing", COMPILE, read_flag,
+     AT(syntax_only), 1, false},
+    {"-MMD", NULL, "also write the output's dependencies, for make and ninja", COMPILE, read_flag,
+     AT(dependencies), 1, false},
+    {"-MF", "FILE", "where they go (default: the output's name with .d)", COMPILE, read_string,
+     AT(dependency_file), 0, false},
+    {"-MT", "TARGET", "what depends (default: the output)", COMPILE, read_strings,
+     AT(dependency_targets), 0, false},
+    {"-MP", NULL, "also an empty rule for every file, so that it may be deleted", COMPILE,
+     read_flag, AT(dependency_phony), 1, false},
     {"--alpha", "X", "width multiplier: -D alpha=X (cost: a list, 1,3/4,1/2)", ALL, read_named, 0,
      0, false},
     {"--rho", "X", "resolution multiplier: -D rho=X (cost: a list)", ALL, read_named, 0, 0, false},
@@ -355,6 +417,8 @@ static const OptionDef table[] = {
     {"--print-targets", NULL, "print the targets", COMPILE, read_flag, AT(print_targets), 1, false},
     {"--verbose", NULL, "say what is done, with times", ALL, read_flag, AT(verbose), 1, false},
     {"-Werror", NULL, "treat warnings as errors", ALL, read_flag, AT(werror), 1, false},
+    {"-W", "NAME", "warnings on and off: -Wunused-let, -Wno-unused-let, -Wall", ALL, read_warning,
+     AT(no_warnings), 0, true},
     {"--color", "auto|never|always", "colour in messages", ALL, read_color, AT(color), 0, false},
     {"--diagnostics", "text|json", "form of messages; json is one object a line", ALL,
      read_diagnostics, AT(diagnostics_json), 0, false},
@@ -417,18 +481,21 @@ static void check(Parser *p, const Strings *positional, const bool seen[OPTIONS]
     return;
   }
   o->input = positional->at[0];
+  const char *near = o->verb == VERB_COMPILE ? nearest_verb(o->input) : NULL;
   if (o->verb == VERB_RUN) {
     for (size_t i = 1; i < positional->len; i++)
       VEC_PUSH(p->arena, o->run_inputs, positional->at[i]);
+  } else if (o->verb == VERB_COMPILE && !(near && positional->len > 1)) {
+    o->inputs = *positional;
+  } else if (near) {
+    diag_error(p->diag, nowhere, "unexpected argument '%s'; did you mean 'mncc %s'?",
+               positional->at[1], near);
   } else if (positional->len > 1) {
-    const char *near = o->verb == VERB_COMPILE ? nearest_verb(o->input) : NULL;
-    if (near)
-      diag_error(p->diag, nowhere, "unexpected argument '%s'; did you mean 'mncc %s'?",
-                 positional->at[1], near);
-    else
-      diag_error(p->diag, nowhere, "unexpected argument '%s': one network at a time",
-                 positional->at[1]);
+    diag_error(p->diag, nowhere, "unexpected argument '%s': one network at a time",
+               positional->at[1]);
   }
+  if ((o->dependency_file || o->dependency_targets.len || o->dependency_phony) && !o->dependencies)
+    diag_error(p->diag, nowhere, "-MF, -MT and -MP say how -MMD writes dependencies, which is not given");
   if (o->compile && o->emit != EMIT_DEFAULT && o->emit != EMIT_OBJ)
     diag_error(p->diag, nowhere, "'-c' and '--emit=%s' ask for different things",
                emit_name(o->emit));
@@ -442,6 +509,59 @@ static void check(Parser *p, const Strings *positional, const bool seen[OPTIONS]
   }
 }
 
+/* ---- response files ---- */
+
+enum { MAX_RESPONSE_DEPTH = 10, MAX_ARGUMENTS = 100000 };
+
+static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+static bool add_argument(Parser *p, Strings *out, const char *arg, int depth);
+
+/* Words apart by spaces; quotes and backslashes as a shell has them. */
+static bool add_response(Parser *p, Strings *out, const char *path, int depth) {
+  char *text = NULL;
+  size_t len = 0;
+  const char *problem =
+      depth >= MAX_RESPONSE_DEPTH ? "it leads to itself" : read_file(path, &text, &len);
+  if (problem) {
+    diag_error(p->diag, nowhere, "cannot read '@%.200s': %s", path, problem);
+    return false;
+  }
+  char *word = arena_alloc(p->arena, len + 1);
+  bool fine = true;
+  for (size_t i = 0; i < len && fine;) {
+    size_t n = 0;
+    char quote = 0;
+    while (i < len && is_space(text[i]))
+      i++;
+    if (i == len)
+      break;
+    for (; i < len && (quote || !is_space(text[i])); i++) {
+      char c = text[i];
+      if (c == '\\' && quote != '\'' && i + 1 < len)
+        word[n++] = text[++i];
+      else if (quote ? c == quote : c == '"' || c == '\'')
+        quote = quote ? 0 : c;
+      else
+        word[n++] = c;
+    }
+    fine = add_argument(p, out, arena_strndup(p->arena, word, n), depth + 1);
+  }
+  free(text);
+  return fine;
+}
+
+static bool add_argument(Parser *p, Strings *out, const char *arg, int depth) {
+  if (arg[0] == '@' && arg[1])
+    return add_response(p, out, arg + 1, depth);
+  if (out->len >= MAX_ARGUMENTS) {
+    diag_error(p->diag, nowhere, "there are more than %d arguments", MAX_ARGUMENTS);
+    return false;
+  }
+  VEC_PUSH(p->arena, *out, arg);
+  return true;
+}
+
 bool options_parse(Arena *arena, Diag *diag, int argc, char **argv, Options *options) {
   *options = (Options){.arena = arena, .optimize = 2, .verify = -1};
   Parser p = {arena, diag, options};
@@ -449,8 +569,12 @@ bool options_parse(Arena *arena, Diag *diag, int argc, char **argv, Options *opt
   bool seen[OPTIONS] = {false};
   bool only_files = false, verb_possible = true;
   int errors = diag->errors;
-  for (int i = 1; i < argc; i++) {
-    const char *arg = argv[i];
+  Strings args = {0};
+  for (int i = 1; i < argc; i++)
+    if (!add_argument(&p, &args, argv[i], 0))
+      return false;
+  for (size_t i = 0; i < args.len; i++) {
+    const char *arg = args.at[i];
     if (only_files || arg[0] != '-' || !arg[1]) {
       bool is_verb = false;
       for (size_t v = VERB_COMPILE + 1; verb_possible && !only_files && v < VERB_COUNT; v++)
@@ -474,12 +598,12 @@ bool options_parse(Arena *arena, Diag *diag, int argc, char **argv, Options *opt
       continue;
     }
     if (def->value && !value) {
-      if (def->read == read_level || i + 1 >= argc) {
+      if (def->read == read_level || i + 1 >= args.len) {
         diag_error(diag, nowhere, "option '%s' needs a value: %s%s%s", def->name, def->name,
                    def->joined ? "" : " ", def->value);
         continue;
       }
-      value = argv[++i];
+      value = args.at[++i];
     } else if (!def->value && value) {
       diag_error(diag, nowhere, "option '%s' takes no value", def->name);
       continue;
@@ -487,9 +611,17 @@ bool options_parse(Arena *arena, Diag *diag, int argc, char **argv, Options *opt
     if (def->read(&p, def, def->name, value))
       seen[def - table] = true;
   }
-  diag->werror = options->werror;
+  options_diag(options, diag);
   check(&p, &positional, seen);
   return diag->errors == errors;
+}
+
+void options_diag(const Options *options, Diag *diag) {
+  diag->color = options->color;
+  diag->json = options->diagnostics_json;
+  diag->werror = options->werror;
+  diag->disabled = options->no_warnings.at;
+  diag->n_disabled = options->no_warnings.len;
 }
 
 Emit options_emit(const Options *options) {

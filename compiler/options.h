@@ -58,13 +58,14 @@ typedef VEC(const char *) Strings;
 typedef struct Options {
   Arena *arena;
   Verb verb;
-  const char *input;  /* the network (or loop text); "-": standard input; null only with --help and
-                         the like */
+  Strings inputs;     /* compile: networks or loop text; none only with --help and the like */
+  const char *input;  /* the first of them, or the one being compiled; "-": standard input */
   Strings run_inputs; /* run: --input FILE and further positional arguments, in order */
   const char *output; /* -o; null: not given; "-": standard output */
 
   Emit emit;     /* see options_emit */
   bool compile;  /* -c */
+  bool syntax_only;
   bool evaluate; /* run: by the reference evaluator */
 
   VEC(ParameterValues) parameters; /* --alpha, --rho, -D */
@@ -86,11 +87,17 @@ typedef struct Options {
   Strings print_after; /* pass names, or "all" */
   Strings skip;
   const char *stop_after;
+  bool dependencies;          /* -MMD */
+  bool dependency_phony;      /* -MP */
+  const char *dependency_file; /* -MF; null: the output's name with .d */
+  Strings dependency_targets; /* -MT; none: the output */
+
   int verify; /* 1, 0, or -1: the build's default */
   bool verbose;
 
   ColorMode color;
   bool diagnostics_json, werror;
+  Strings no_warnings; /* -Wno-NAME: their names */
   Format format;
 
   bool list_passes, print_ops, print_targets, help, version;
@@ -99,6 +106,12 @@ typedef struct Options {
 /* Fills *options. False after errors through diag: exit with EXIT_USAGE. Sets diag's
  * colour and format as soon as it sees them. */
 bool options_parse(Arena *arena, Diag *diag, int argc, char **argv, Options *options);
+
+/* Sets how diag shows messages. */
+void options_diag(const Options *options, Diag *diag);
+
+/* The suffix of what --emit names: ".c"; of printed stages their name. */
+const char *emit_suffix(Arena *arena, Emit emit);
 
 /* What to make: --emit, else -c, else by the suffix of -o (.c .ll .bc .s .o .py .dot), else C. */
 Emit options_emit(const Options *options);

@@ -10,8 +10,9 @@
 #   WEIGHTS   a safetensors file, or random:SEED; else what the network names or what lies beside it
 #   OPTIONS   further options of mncc's, as in OPTIONS --alpha 1/2 --prefix tiny
 #
-# The network is compiled again when its text, its weights or mncc change. In mncc's own tree the
+# The network is compiled again when its text, a file that it includes, its weights or mncc change. In mncc's own tree the
 # program is the one being built; elsewhere it is MNCC_EXECUTABLE.
+cmake_policy(SET CMP0116 NEW) # paths in a DEPFILE are the build folder's, with every generator
 function(mncc_add_model target network)
   cmake_parse_arguments(PARSE_ARGV 2 arg "OBJECT" "NAME;WEIGHTS" "OPTIONS")
   if(arg_UNPARSED_ARGUMENTS)
@@ -54,8 +55,9 @@ function(mncc_add_model target network)
   set(header ${folder}/${arg_NAME}.h)
   add_custom_command(
     OUTPUT ${made} ${header}
-    COMMAND ${program} ${network} -o ${made} ${arg_OPTIONS}
+    COMMAND ${program} ${network} -o ${made} -MMD -MF ${made}.d ${arg_OPTIONS}
     DEPENDS ${depends}
+    DEPFILE ${made}.d
     COMMENT "Compiling network ${target}"
     VERBATIM)
   add_library(${target} STATIC ${made} ${header})

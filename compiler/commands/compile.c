@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "commands/commands.h"
 #include "commands/session.h"
@@ -10,7 +11,7 @@
 static const Loc nowhere = {0};
 
 typedef struct Outputs {
-  OutputFile files[4];
+  OutputFile files[5];
   size_t n;
 } Outputs;
 
@@ -113,9 +114,80 @@ static bool make_blob(Session *session, Writer *w) {
   return ok;
 }
 
-static int write_outputs(Session *session, const Outputs *outputs) {
+/* ---- dependencies (-MMD) ---- */
+
+/* A file's name as make reads it: blanks and '#' by a backslash, as are the backslashes before them,
+ * '$' twice. */
+static void write_make_name(Writer *w, const char *name) {
+  for (const char *c = name; *c; c++) {
+    if (*c == ' ' || *c == '\t' || *c == '#') {
+      for (const char *back = c; back > name && back[-1] == '\\'; back--)
+        write_text(w, "\\");
+      write_text(w, "\\");
+    }
+    if (*c == '$')
+      write_text(w, "$");
+    write_bytes(w, c, 1);
+  }
+}
+
+/* What was read beside the network: included files, weights, choices. */
+static void list_dependencies(Session *session, Strings *files) {
+  const Compilation *c = &session->compilation;
+  for (size_t i = 0; i < c->included.len; i++)
+    VEC_PUSH(session->arena, *files, c->included.at[i]->source->name);
+  if (session->weights_file)
+    VEC_PUSH(session->arena, *files, session->weights_file);
+  if (c->regions_file)
+    VEC_PUSH(session->arena, *files, c->regions_file->name);
+  if (c->schedule_file)
+    VEC_PUSH(session->arena, *files, c->schedule_file->name);
+}
+
+/* The rule is a file like the others, so it appears with them. */
+static bool add_dependencies(Session *session, Outputs *outputs, Writer *w) {
+  const Options *options = session->compilation.options;
+  if (!options->dependencies)
+    return true;
+  const char *output = options->output && strcmp(options->output, "-") != 0 ? options->output : NULL;
+  if (!output && (!options->dependency_file || !options->dependency_targets.len)) {
+    diag_error(&session->diag, nowhere, "-MMD needs -o FILE, or -MF and -MT");
+    return false;
+  }
+  const char *path = options->dependency_file ? options->dependency_file
+                                              : with_suffix(session->arena, output, ".d");
+  Strings files = {0};
+  VEC_PUSH(session->arena, files, session->source.name);
+  list_dependencies(session, &files);
+  if (options->dependency_targets.len == 0)
+    write_make_name(w, output);
+  for (size_t i = 0; i < options->dependency_targets.len; i++)
+    write_f(w, "%s%s", i ? " " : "", options->dependency_targets.at[i]); /* make's text, as given */
+  write_text(w, ":");
+  for (size_t i = 0; i < files.len; i++) {
+    write_text(w, " \\\n  ");
+    write_make_name(w, files.at[i]);
+  }
+  write_text(w, "\n");
+  for (size_t i = 1; options->dependency_phony && i < files.len; i++) {
+    write_text(w, "\n");
+    write_make_name(w, files.at[i]);
+    write_text(w, ":\n");
+  }
+  add_output(outputs, path, w);
+  return true;
+}
+
+static int write_outputs(Session *session, Outputs *outputs) {
+  Writer w;
+  writer_init(&w);
+  if (!add_dependencies(session, outputs, &w)) {
+    writer_free(&w);
+    return EXIT_USAGE;
+  }
   const char *failed = NULL;
   const char *problem = write_files(outputs->files, outputs->n, &failed);
+  writer_free(&w);
   if (!problem)
     return EXIT_FINE;
   diag_error(&session->diag, nowhere, "cannot write '%s': %s", failed, problem);
@@ -188,8 +260,8 @@ static void print_stage(Session *session, Emit emit, Writer *w) {
 
 static int compile(Session *session) {
   Compilation *c = &session->compilation;
-  Emit emit = options_emit(c->options);
-  StageKind last = last_stage(emit);
+  Emit emit = c->options->syntax_only ? EMIT_NETWORK : options_emit(c->options);
+  StageKind last = c->is_loop_text && c->options->syntax_only ? STAGE_LOOPS : last_stage(emit);
   if (c->is_loop_text && last < STAGE_LOOPS) {
     diag_error(&session->diag, nowhere, "'%s' is loop text: it has no %s", session->source.name, emit_name(emit));
     return EXIT_USAGE;
@@ -204,6 +276,8 @@ static int compile(Session *session) {
     pipeline_run(c, last, &w, &stopped);
   if (session->diag.errors) {
     status = EXIT_USER;
+  } else if (c->options->syntax_only) {
+    status = write_outputs(session, &(Outputs){0});
   } else if (emit == EMIT_TOKENS || stopped) {
     status = write_text_output(session, &w);
   } else if (emits_code(emit)) {
@@ -216,11 +290,75 @@ static int compile(Session *session) {
   return status;
 }
 
-int command_compile(const Options *options) {
+static int compile_one(const Options *options) {
   Session session;
   int status = session_open(&session, options);
   if (status == EXIT_FINE)
     status = compile(&session);
   session_close(&session);
+  return status;
+}
+
+/* ---- several inputs ---- */
+
+static bool is_folder(const char *path) {
+  struct stat info;
+  size_t len = strlen(path);
+  return (len && path[len - 1] == '/') || (stat(path, &info) == 0 && S_ISDIR(info.st_mode));
+}
+
+/* DIR/NAME.c for NAME.mn. */
+static const char *output_in(Arena *arena, const Options *options, const char *folder, const char *input) {
+  const char *suffix = emit_suffix(arena, options_emit(options));
+  const char *slash = folder[strlen(folder) - 1] == '/' ? "" : "/";
+  return arena_printf(arena, "%s%s%s", folder, slash, with_suffix(arena, base_name(input), suffix));
+}
+
+/* The outputs of all inputs, in order; false after an error. */
+static bool name_outputs(Arena *arena, Diag *diag, const Options *options, const char **outputs) {
+  size_t n = options->inputs.len;
+  bool silent = options->syntax_only;
+  const char *folder = options->output && is_folder(options->output) ? options->output : NULL;
+  if (n > 1 && !folder && !silent) {
+    diag_error(diag, nowhere, "several networks need a folder for what is made of each: -o DIR/");
+    return false;
+  }
+  if (n > 1 && (options->prefix || options->dependency_file)) {
+    diag_error(diag, nowhere, "%s is for one network at a time", options->prefix ? "--prefix" : "-MF");
+    return false;
+  }
+  for (size_t i = 0; i < n; i++) {
+    const char *input = options->inputs.at[i];
+    if (folder && strcmp(input, "-") == 0) {
+      diag_error(diag, nowhere, "standard input has no name: say with -o FILE what is made of it");
+      return false;
+    }
+    outputs[i] = folder ? output_in(arena, options, folder, input) : options->output;
+    for (size_t k = 0; k < i && folder; k++)
+      if (strcmp(outputs[i], outputs[k]) == 0) {
+        diag_error(diag, nowhere, "'%s' and '%s' would both be written to '%s'", options->inputs.at[k], input, outputs[i]);
+        return false;
+      }
+  }
+  return true;
+}
+
+/* All are compiled, whatever becomes of the others; the status is that of the first that failed. */
+int command_compile(const Options *options) {
+  Arena *arena = arena_new();
+  Diag diag;
+  diag_init(&diag, arena);
+  options_diag(options, &diag);
+  size_t n = options->inputs.len;
+  const char **outputs = ARENA_ARRAY(arena, const char *, n);
+  int status = name_outputs(arena, &diag, options, outputs) ? EXIT_FINE : EXIT_USAGE;
+  for (size_t i = 0; i < n && diag.errors == 0; i++) {
+    Options one = *options;
+    one.input = options->inputs.at[i];
+    one.output = outputs[i];
+    int result = compile_one(&one);
+    status = status == EXIT_FINE ? result : status;
+  }
+  arena_free(arena);
   return status;
 }

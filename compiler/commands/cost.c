@@ -493,9 +493,7 @@ int command_cost(const Options *options) {
   Arena *arena = arena_new();
   Diag diag;
   diag_init(&diag, arena);
-  diag.color = options->color;
-  diag.json = options->diagnostics_json;
-  diag.werror = options->werror;
+  options_diag(options, &diag);
   Command command = {.arena = arena, .diag = &diag, .options = options};
   writer_init(&command.w);
   int status = run(&command);

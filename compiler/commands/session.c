@@ -53,9 +53,7 @@ static int find_target(Session *session, const Options *options) {
 int session_open(Session *session, const Options *options) {
   *session = (Session){.arena = arena_new()};
   diag_init(&session->diag, session->arena);
-  session->diag.color = options->color;
-  session->diag.json = options->diagnostics_json;
-  session->diag.werror = options->werror;
+  options_diag(options, &session->diag);
   Compilation *c = &session->compilation;
   c->arena = session->arena;
   c->diag = &session->diag;
@@ -175,6 +173,7 @@ int session_weights(Session *session) {
     session->weights = weights_open(session->arena, &session->diag, nowhere, path);
     if (!session->weights)
       return access(path, R_OK) == 0 ? EXIT_USER : EXIT_IO;
+    session->weights_file = path;
     if (!weights_check(session->weights, &session->diag, nowhere, decls.at, decls.len))
       return EXIT_USER;
   }

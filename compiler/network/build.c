@@ -139,12 +139,13 @@ Val entry_use(Builder *b, const Entry *entry) {
   return entry->value;
 }
 
-size_t use_record(Builder *b, const void *node, const char *what, const char *name, Loc loc) {
+size_t use_record(Builder *b, const void *node, const char *what, const char *warning,
+                  const char *name, Loc loc) {
   size_t known = map_get(&b->use_index, node);
   if (known != MAP_NONE)
     return known + 1;
   map_put(b->arena, &b->use_index, node, b->uses.len);
-  VEC_PUSH(b->arena, b->uses, ((Use){name, what, loc, false}));
+  VEC_PUSH(b->arena, b->uses, ((Use){name, what, warning, loc, false}));
   return b->uses.len;
 }
 
@@ -331,7 +332,7 @@ static Val run_repeat(Builder *b, Env *env, const Ast *stage, Val chain) {
 
 static void run_let(Builder *b, Env *env, const Ast *stage, Val chain) {
   Entry entry = {.name = stage->name, .kind = ENTRY_VALUE, .loc = stage->name_loc, .value = chain};
-  entry.use = use_record(b, stage, "value", stage->name, stage->name_loc);
+  entry.use = use_record(b, stage, "value", "unused-let", stage->name, stage->name_loc);
   define_named(b, env, entry);
   /* A value keeps the first name it gets. */
   if (chain.kind == VAL_TENSOR && !chain.tensor->name)
@@ -426,7 +427,7 @@ static void run_flow(Builder *b, Env *env, const Ast *value, Result *result) {
     const Ast *last = value->kind == AST_FLOW ? value->stages.at[value->stages.len - 1] : value;
     if (last->kind != AST_LET && last->kind != AST_OUTPUT && last->kind != AST_IF &&
         last->kind != AST_BODY && !b->options->no_warnings)
-      diag_warning(b->diag, last->loc,
+      diag_warning(b->diag, "unused-result", last->loc,
                    "the result of this flow is not used; end it with '-> output NAME' or "
                    "'-> let NAME'");
   }
@@ -485,7 +486,7 @@ static void run_input(Builder *b, Env *env, const AstItem *item) {
     val = (Val){.kind = VAL_TENSOR, .tensor = tensor};
   }
   Entry entry = {.name = item->name, .kind = ENTRY_VALUE, .loc = item->name_loc, .value = val};
-  entry.use = use_record(b, item, "input", item->name, item->name_loc);
+  entry.use = use_record(b, item, "input", "unused-input", item->name, item->name_loc);
   define_named(b, env, entry);
 }
 
@@ -715,8 +716,8 @@ static void check_ends(Builder *b, const AstItem *item) {
                 item->name);
   for (size_t i = 0; i < b->uses.len && !b->errors && !b->options->no_warnings; i++)
     if (!b->uses.at[i].used)
-      diag_warning(b->diag, b->uses.at[i].loc, "%s '%s' is never used", b->uses.at[i].what,
-                   b->uses.at[i].name);
+      diag_warning(b->diag, b->uses.at[i].warning, b->uses.at[i].loc, "%s '%s' is never used",
+                   b->uses.at[i].what, b->uses.at[i].name);
 }
 
 Network *network_build(Arena *arena, Diag *diag, const AstFile *file,

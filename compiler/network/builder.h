@@ -107,7 +107,8 @@ struct Frame {
 /* A named value that should be used somewhere. */
 typedef struct Use {
   const char *name;
-  const char *what; /* "value", "input" */
+  const char *what;    /* "value", "input" */
+  const char *warning; /* what -W calls it */
   Loc loc;
   bool used;
 } Use;
@@ -156,7 +157,8 @@ void env_define(Builder *b, Env *env, Entry entry);
 /* Marks what the entry holds as used and returns it. */
 Val entry_use(Builder *b, const Entry *entry);
 /* The index + 1 of the record of a named value that should be used. */
-size_t use_record(Builder *b, const void *node, const char *what, const char *name, Loc loc);
+size_t use_record(Builder *b, const void *node, const char *what, const char *warning,
+                  const char *name, Loc loc);
 
 /* ---- build.c ---- */
 

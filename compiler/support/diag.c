@@ -236,13 +236,19 @@ static void show(const Diag *diag, Severity severity, Loc loc, const char *messa
   writer_free(&w);
 }
 
-static void report(Diag *diag, Severity severity, Loc loc, const char *format, va_list args) {
+static void report(Diag *diag, Severity severity, const char *kind, Loc loc, const char *format,
+                   va_list args) {
   int limit = diag->error_limit > 0 ? diag->error_limit : DEFAULT_ERROR_LIMIT;
   if (severity == SEVERITY_NOTE) {
     if (!diag->silent)
       show(diag, severity, loc, arena_vprintf(diag->arena, format, args));
     return;
   }
+  for (size_t i = 0; kind && i < diag->n_disabled; i++)
+    if (strcmp(kind, diag->disabled[i]) == 0) {
+      diag->silent = true;
+      return;
+    }
   bool promoted = severity == SEVERITY_WARNING && diag->werror;
   if (severity == SEVERITY_WARNING)
     diag->warnings++;
@@ -260,8 +266,9 @@ static void report(Diag *diag, Severity severity, Loc loc, const char *format, v
     return;
   }
   const char *message = arena_vprintf(diag->arena, format, args);
-  if (promoted)
-    message = arena_printf(diag->arena, "%s [-Werror]", message);
+  if (promoted || kind)
+    message = arena_printf(diag->arena, "%s [%s%s%s%s]", message, promoted ? "-Werror" : "",
+                           promoted && kind ? "," : "", kind ? "-W" : "", kind ? kind : "");
   show(diag, severity, loc, message);
   if (diag->context && loc.source && !diag->in_context) {
     diag->in_context = true;
@@ -273,21 +280,21 @@ static void report(Diag *diag, Severity severity, Loc loc, const char *format, v
 void diag_error(Diag *diag, Loc loc, const char *format, ...) {
   va_list args;
   va_start(args, format);
-  report(diag, SEVERITY_ERROR, loc, format, args);
+  report(diag, SEVERITY_ERROR, NULL, loc, format, args);
   va_end(args);
 }
 
-void diag_warning(Diag *diag, Loc loc, const char *format, ...) {
+void diag_warning(Diag *diag, const char *kind, Loc loc, const char *format, ...) {
   va_list args;
   va_start(args, format);
-  report(diag, SEVERITY_WARNING, loc, format, args);
+  report(diag, SEVERITY_WARNING, kind, loc, format, args);
   va_end(args);
 }
 
 void diag_note(Diag *diag, Loc loc, const char *format, ...) {
   va_list args;
   va_start(args, format);
-  report(diag, SEVERITY_NOTE, loc, format, args);
+  report(diag, SEVERITY_NOTE, NULL, loc, format, args);
   va_end(args);
 }
 

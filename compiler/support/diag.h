@@ -44,6 +44,8 @@ typedef struct Diag {
   int error_limit; /* after so many, one last note and silence; 0: 20 */
   bool json;
   bool werror;
+  const char *const *disabled; /* kinds of warnings that are not shown */
+  size_t n_disabled;
   ColorMode color; /* AUTO: a terminal and NO_COLOR unset */
   /* Called after each error or warning at a place (not after notes), to add
    * notes about the context, e.g. the chain of block instantiations. */
@@ -58,8 +60,9 @@ typedef struct Diag {
 void diag_init(Diag *diag, Arena *arena);
 
 void diag_error(Diag *diag, Loc loc, const char *format, ...) __attribute__((format(printf, 3, 4)));
-void diag_warning(Diag *diag, Loc loc, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* `kind` is the name by which -W turns it on and off, and is shown; null: it has none. */
+void diag_warning(Diag *diag, const char *kind, Loc loc, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* Belongs to the error or warning before it; silent if that one was. */
 void diag_note(Diag *diag, Loc loc, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

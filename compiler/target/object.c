@@ -143,7 +143,7 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *user) {
   if (severity == LLVMDSError)
     diag_error(user, (Loc){0}, "LLVM: %s", text);
   else
-    diag_warning(user, (Loc){0}, "LLVM: %s", text);
+    diag_warning(user, NULL, (Loc){0}, "LLVM: %s", text);
   LLVMDisposeMessage(text);
 }
 

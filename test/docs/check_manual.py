@@ -26,7 +26,7 @@ def help_options(mncc, verb):
     for line in text.split("options:\n", 1)[1].split("\n"):
         if not line.startswith("  -"):
             continue
-        match = re.match(r"  (--?[a-z-]+|-[A-Za-z]+?)(?:[ =]?([A-Z]\S*|[a-z]+\|\S+))?(?:  |$)", line)
+        match = re.match(r"  (--?[a-z-]+|-[DOW](?=[A-Z])|-[A-Za-z]+)(?:[ =]?([A-Z]\S*|[a-z]+\|\S+))?(?:  |$)", line)
         if not match:
             sys.exit("what option is this? %s" % line)
         options.add((match.group(1), match.group(2)))

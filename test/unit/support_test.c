@@ -217,13 +217,13 @@ static void speak_text(Arena *arena) {
   diag_init(&diag, arena);
   diag_error(&diag, find("convv", 5), "unknown operator or block '%s'", "convv");
   diag_note(&diag, find("last", 100), "over the line");
-  diag_warning(&diag, (Loc){&source, source.len, source.len}, "at the end");
+  diag_warning(&diag, "kind", (Loc){&source, source.len, source.len}, "at the end");
   diag_error(&diag, (Loc){0}, "no place");
   Loc place = find("first", 1);
   diag.werror = true;
   diag.context = note_context;
   diag.context_user = &place;
-  diag_warning(&diag, find("x ->", 1), "promoted");
+  diag_warning(&diag, NULL, find("x ->", 1), "promoted");
   CHECK(diag.errors == 3 && diag.warnings == 2);
 }
 
@@ -254,7 +254,7 @@ static void test_diag(Arena *arena) {
                "net.mn:3:1: note: over the line\n"
                "last {\n"
                "^~~~~~\n"
-               "net.mn:5:1: warning: at the end\n"
+               "net.mn:5:1: warning: at the end [-Wkind]\n"
                "mncc: error: no place\n"
                "net.mn:2:2: error: promoted [-Werror]\n"
                "\tx -> \xc3\xa9? convv(3x3)\n"
