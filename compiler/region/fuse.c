@@ -84,24 +84,60 @@ static int64_t pair_rows(const Target *target, const Stage *first, const Stage *
   return rows;
 }
 
-static void group(Regions *regions, bool fuse) {
+static int64_t row_bytes(const Stage *stage) { return 4 * stage->compute.out[1] * stage->compute.out[2]; }
+
+/* `first` makes rows that only `window` reads, which keeps channels apart, and its result would not stay in the second
+ * cache until it is read: on targets with caches the three (expand, depthwise, project) run as one row pipeline. */
+static bool feeds_window(const Target *target, const Stage *first, const Stage *window) {
+  const GTensor *between = first->node->output;
+  return target->l2_bytes && between->n_uses == 1 && between->output < 0 && first->rows > 1 &&
+         stage_operand_tensor(window, 0) == between && first->rows * row_bytes(first) > target->l2_bytes / 2;
+}
+
+/* Rows of one step of each of the three: as many as let the rows between them stay in a quarter of the second cache. */
+static void pipeline_rows(const Target *target, Stage *first, Stage *window, Stage *last) {
+  int64_t best = 1, stride = (first->rows + window->rows - 1) / window->rows;
+  for (int64_t rows = 1; rows <= window->rows; rows++) {
+    int64_t begin, end, middle = window->rows / 2 / rows * rows;
+    stage_rows_read(window, 0, middle, rows, &begin, &end);
+    int64_t held = (end - begin + rows * stride) * row_bytes(first) + rows * row_bytes(window);
+    if (window->rows % rows == 0 && held <= target->l2_bytes / 4)
+      best = rows;
+  }
+  window->step_rows = last->step_rows = best;
+  first->step_rows = best * stride < first->rows ? best * stride : first->rows;
+}
+
+/* The longest group that starts at node i: 1, 2 or 3 stages. */
+static int group_at(const Regions *regions, size_t i, Stage stages[3]) {
   const Graph *graph = regions->graph;
-  for (size_t i = 0; i < graph->nodes.len; i++) {
-    Stage first = {0}, second = {0};
-    stage_init(regions->arena, &first, graph->nodes.at[i]);
-    bool pair = false;
-    if (fuse && i + 1 < graph->nodes.len && keeps_channels_apart(&first.compute)) {
-      stage_init(regions->arena, &second, graph->nodes.at[i + 1]);
-      pair = follows_row_by_row(&first, &second);
-    }
-    Region *region = region_new(regions, pair ? 2 : 1);
-    region->stages[0] = first;
-    if (pair) {
-      region->stages[1] = second;
-      region->stages[0].step_rows = region->stages[1].step_rows =
-          pair_rows(regions->target, &region->stages[0], &region->stages[1]);
-      i++;
-    }
+  int n = 0;
+  for (; n < 3 && i + (size_t)n < graph->nodes.len; n++)
+    stage_init(regions->arena, &stages[n], graph->nodes.at[i + (size_t)n]);
+  const Target *target = regions->target;
+  if (n == 3 && !keeps_channels_apart(&stages[0].compute) && keeps_channels_apart(&stages[1].compute) &&
+      feeds_window(target, &stages[0], &stages[1]) && follows_row_by_row(&stages[1], &stages[2])) {
+    pipeline_rows(target, &stages[0], &stages[1], &stages[2]);
+    return 3;
+  }
+  if (n >= 2 && keeps_channels_apart(&stages[0].compute) && follows_row_by_row(&stages[0], &stages[1])) {
+    stages[0].step_rows = stages[1].step_rows = pair_rows(target, &stages[0], &stages[1]);
+    return 2;
+  }
+  return 1;
+}
+
+static void group(Regions *regions, bool fuse) {
+  for (size_t i = 0; i < regions->graph->nodes.len;) {
+    Stage stages[3] = {0};
+    int n = 1;
+    if (fuse)
+      n = group_at(regions, i, stages);
+    else
+      stage_init(regions->arena, &stages[0], regions->graph->nodes.at[i]);
+    Region *region = region_new(regions, n);
+    memcpy(region->stages, stages, (size_t)n * sizeof *stages);
+    i += (size_t)n;
   }
 }
 
