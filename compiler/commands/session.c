@@ -146,8 +146,8 @@ static const char *weights_path(Session *session) {
     return c->options->weights;
   if (c->network && c->network->weights_file)
     return beside_input(session, c->network->weights_file);
-  const char *input = session->source.name, *dot = strrchr(input, '.');
-  size_t stem = dot ? (size_t)(dot - input) : strlen(input);
+  const char *input = session->source.name, *slash = strrchr(input, '/'), *dot = strrchr(input, '.');
+  size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - input) : strlen(input);
   const char *beside = arena_printf(session->arena, "%.*s.safetensors", (int)stem, input);
   if (access(beside, F_OK) == 0)
     return beside;
