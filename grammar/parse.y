@@ -61,7 +61,7 @@ static void mn_error(const Loc *loc, void *scanner, AstBuilder *b, const char *m
 }
 
 %token END 0 "end of file"
-%token INCLUDE "'include'" NETWORK "'network'" INPUT "'input'" OUTPUT "'output'" WEIGHTS "'weights'" FN "'fn'"
+%token INCLUDE "'include'" DEFAULT "'default'" NETWORK "'network'" INPUT "'input'" OUTPUT "'output'" WEIGHTS "'weights'" FN "'fn'"
 %token BLOCK "'block'" LET "'let'" IF "'if'" ELSE "'else'" AND "'and'" OR "'or'" NOT "'not'"
 %token ARROW "'->'" EQ "'=='" NE "'!='" LT "'<'" LE "'<='" GT "'>'" GE "'>='"
 %token LPAREN "'('" RPAREN "')'" LBRACKET "'['" RBRACKET "']'" LBRACE "'{'" RBRACE "'}'"
@@ -79,7 +79,7 @@ static void mn_error(const Loc *loc, void *scanner, AstBuilder *b, const char *m
 %left STAR SLASH
 %precedence NEGATIVE
 
-%type <ast> expr primary exprs expr_list args arg_list flow steps stage apply count cond
+%type <ast> defaults expr primary exprs expr_list args arg_list flow steps stage apply count cond
 %type <arg> arg
 %type <params> params param_list
 %type <param> param
@@ -111,6 +111,21 @@ decl:
   { $$ = ast_fn(b, @$, $NAME, @NAME, $params, $expr); }
 | BLOCK NAME params body
   { $$ = ast_definition(b, ITEM_BLOCK, @$, $NAME, @NAME, $params, $body); }
+| DEFAULT defaults SEMICOLON
+  { $$ = ast_default(b, @$, $defaults); }
+;
+
+defaults:
+  NAME args
+  {
+    Ast *ast = ast_apply(b, loc_span(@NAME, @args), $NAME, @NAME, $args);
+    $$ = ast_list_push(b, ast_list(b, @$), (AstArg){NULL, ast->loc, ast});
+  }
+| defaults[before] COMMA NAME args
+  {
+    Ast *ast = ast_apply(b, loc_span(@NAME, @args), $NAME, @NAME, $args);
+    $$ = ast_list_push(b, $before, (AstArg){NULL, ast->loc, ast});
+  }
 ;
 
 params:
@@ -141,7 +156,9 @@ items:
 
 item:
   INPUT NAME[name] COLON NAME[type] LBRACKET exprs RBRACKET SEMICOLON
-  { $$ = ast_input(b, @$, $name, @name, $type, @type, $exprs); }
+  { $$ = ast_input(b, @$, $name, @name, $type, @type, $exprs, NULL); }
+| INPUT NAME[name] COLON NAME[type] LBRACKET exprs RBRACKET args SEMICOLON
+  { $$ = ast_input(b, @$, $name, @name, $type, @type, $exprs, $args); }
 | WEIGHTS STRING SEMICOLON { $$ = ast_path_item(b, ITEM_WEIGHTS, @$, $STRING, @STRING); }
 | decl
 | cond                     { $$ = ast_flow_item(b, @$, $cond); }
@@ -175,6 +192,7 @@ stage:
 | apply STAR count { $$ = ast_repeat(b, @$, $apply, $count); }
 | LET NAME         { $$ = ast_named(b, AST_LET, @$, $NAME, @NAME); }
 | OUTPUT NAME      { $$ = ast_named(b, AST_OUTPUT, @$, $NAME, @NAME); }
+| OUTPUT NAME args { $$ = ast_with_args(b, ast_named(b, AST_OUTPUT, @$, $NAME, @NAME), $args); }
 | cond
 | body             { $$ = ast_body_stage(b, $body); }
 ;
@@ -306,6 +324,7 @@ static const char *expected_text(const yypcontext_t *context, AstBuilder *b) {
     case YYSYMBOL_GE: case YYSYMBOL_AND: case YYSYMBOL_OR:
       continue;
     case YYSYMBOL_INPUT: case YYSYMBOL_WEIGHTS: case YYSYMBOL_FN: case YYSYMBOL_BLOCK:
+    case YYSYMBOL_DEFAULT:
     case YYSYMBOL_IF: case YYSYMBOL_LBRACE: case YYSYMBOL_LET: case YYSYMBOL_OUTPUT:
       if (statement || stage)
         continue;
@@ -333,7 +352,7 @@ static const char *found_text(AstBuilder *b, int token, Loc loc) {
 /* The keyword that the name before the error may have been meant to be. */
 static const char *misspelt_keyword(AstBuilder *b) {
   static const char *const keywords[] = {"input", "output", "weights", "block",
-                                         "let",   "else",   "fn"};
+                                         "let",   "else",   "fn",      "default"};
   if (b->before != MN_NAME ||
       (b->token != MN_NAME && b->token != MN_STRING && b->token != MN_LBRACE))
     return NULL;
@@ -392,14 +411,14 @@ static int yyreport_syntax_error(const yypcontext_t *context, void *scanner, Ast
     return 0;
   }
   if (expects(context, YYSYMBOL_NETWORK)) {
-    static const char *const keywords[] = {"include", "network", "fn", "block"};
+    static const char *const keywords[] = {"include", "default", "network", "fn", "block"};
     const char *text = intern_n(b->arena, b->source->text + loc.begin, loc.end - loc.begin);
     const char *near = token == MN_NAME ? nearest_word(text, keywords, sizeof keywords / sizeof *keywords) : NULL;
     if (near)
-      diag_error(b->diag, loc, "expected 'network', 'include', 'fn' or 'block', found %s; did you mean '%s'?",
+      diag_error(b->diag, loc, "expected 'network', 'include', 'default', 'fn' or 'block', found %s; did you mean '%s'?",
                  found, near);
     else
-      diag_error(b->diag, loc, "expected 'network', 'include', 'fn' or 'block', found %s", found);
+      diag_error(b->diag, loc, "expected 'network', 'include', 'default', 'fn' or 'block', found %s", found);
     return 0;
   }
   const char *near = misspelt_keyword(b);

@@ -206,6 +206,11 @@ static void print_form(Printer *p, const Ast *ast) {
     return;
   case AST_OUTPUT:
     write_f(p->w, "output %s", ast->name);
+    if (ast->args.len > 0) {
+      write_text(p->w, "(");
+      print_args(p, ast);
+      write_text(p->w, ")");
+    }
     return;
   case AST_IF:
     write_text(p->w, "if (");
@@ -245,6 +250,18 @@ static void print_item_head(Printer *p, const AstItem *item) {
       print_expr(p, item->dims.at[i], BIND_OR);
     }
     write_text(p->w, "]");
+    if (item->value) {
+      write_text(p->w, " (");
+      print_args(p, item->value);
+      write_text(p->w, ")");
+    }
+    return;
+  case ITEM_DEFAULT:
+    write_text(p->w, "default ");
+    for (size_t i = 0; i < item->defaults.len; i++) {
+      write_text(p->w, i > 0 ? ", " : "");
+      print_expr(p, item->defaults.at[i], BIND_OR);
+    }
     return;
   case ITEM_INCLUDE:
   case ITEM_WEIGHTS:

@@ -4,12 +4,12 @@
  *
  *   file:    decls [NETWORK NAME params body]        (none in a file that others include)
  *   decls:   {INCLUDE STRING ';' | decl}
- *   decl:    FN NAME params '=' expr ';'  |  BLOCK NAME params body
+ *   decl:    FN NAME params '=' expr ';'  |  BLOCK NAME params body  |  DEFAULT NAME args {',' NAME args} ';'
  *   flow:    expr | steps            steps: expr ARROW stage | steps ARROW stage
- *   stage:   apply | apply '*' count | LET NAME | OUTPUT NAME | cond | body
+ *   stage:   apply | apply '*' count | LET NAME | OUTPUT NAME [args] | cond | body
  *   apply:   NAME | NAME args
  *   count:   NUMBER | NAME | '(' expr ')'
- *   item:    INPUT NAME ':' TYPE '[' exprs ']' ';' | WEIGHTS STRING ';' | decl | cond | flow ';' | error ';'
+ *   item:    INPUT NAME ':' TYPE '[' exprs ']' [args] ';' | WEIGHTS STRING ';' | decl | cond | flow ';' | error ';'
  *   cond:    IF '(' expr ')' body [ELSE (body | cond)]
  *   body:    '{' items '}'
  *   expr:    or, and, not, comparisons, + -, * / (and unary -), primary
@@ -49,7 +49,7 @@ typedef enum AstKind {
   /* stages only */
   AST_REPEAT, /* left: an AST_NAME or AST_APPLY; right: the count */
   AST_LET,    /* -> let name */
-  AST_OUTPUT, /* -> output name */
+  AST_OUTPUT, /* -> output name; args */
   AST_IF,     /* left: condition; body; otherwise (may be null) */
   AST_BODY    /* body: { items } */
 } AstKind;
@@ -80,7 +80,7 @@ struct Ast {
   int64_t kernel_h, kernel_w;
   AstOp op;
   Ast *left, *right;
-  VEC(AstArg) args;    /* APPLY, LIST (unnamed) */
+  VEC(AstArg) args;    /* APPLY, OUTPUT, LIST (unnamed) */
   bool has_args;       /* APPLY always; false: a bare NAME */
   VEC(Ast *) stages;   /* FLOW */
   AstBody *body, *otherwise;
@@ -96,7 +96,8 @@ typedef VEC(AstParam) AstParams;
 
 typedef enum AstItemKind {
   ITEM_INCLUDE, /* name: the file; included */
-  ITEM_INPUT,   /* name, type_name, dims */
+  ITEM_DEFAULT, /* defaults */
+  ITEM_INPUT,   /* name, type_name, dims; value: a list of arguments, or null */
   ITEM_WEIGHTS, /* name: the file */
   ITEM_FN,      /* name, params, value */
   ITEM_BLOCK,   /* name, params, body */
@@ -111,6 +112,7 @@ typedef struct AstItem {
   const char *type_name; /* "f32" */
   Loc type_loc;
   VEC(Ast *) dims;
+  VEC(Ast *) defaults; /* AST_APPLY: an operator's name and attributes */
   AstParams params;
   Ast *value;
   AstBody *body;

@@ -103,11 +103,15 @@ Ast *ast_list_push(AstBuilder *b, Ast *list, AstArg arg) {
 }
 
 Ast *ast_apply(AstBuilder *b, Loc loc, const char *name, Loc name_loc, const Ast *list) {
-  Ast *ast = ast_named(b, AST_APPLY, loc, name, name_loc);
-  ast->args = list->args;
-  ast->has_args = true;
-  ast->depth = list->depth;
-  return ast;
+  return ast_with_args(b, ast_named(b, AST_APPLY, loc, name, name_loc), list);
+}
+
+Ast *ast_with_args(AstBuilder *b, Ast *stage, const Ast *list) {
+  (void)b;
+  stage->args = list->args;
+  stage->has_args = true;
+  stage->depth = list->depth;
+  return stage;
 }
 
 Ast *ast_flow(AstBuilder *b, Loc loc, Ast *head) {
@@ -149,13 +153,25 @@ static void set_params(AstBuilder *b, AstItem *item, const AstParams *params) {
 }
 
 AstItem *ast_input(AstBuilder *b, Loc loc, const char *name, Loc name_loc, const char *type,
-                   Loc type_loc, const Ast *dims) {
+                   Loc type_loc, const Ast *dims, Ast *args) {
   AstItem *item = new_item(b, ITEM_INPUT, loc, name, name_loc);
   item->type_name = type;
   item->type_loc = type_loc;
   for (size_t i = 0; i < dims->args.len; i++)
     VEC_PUSH(b->arena, item->dims, dims->args.at[i].value);
   item->depth = dims->depth;
+  if (args) {
+    item->value = args->args.len ? args : NULL;
+    item->depth = above(b, loc, item->depth, args->depth);
+  }
+  return item;
+}
+
+AstItem *ast_default(AstBuilder *b, Loc loc, const Ast *defaults) {
+  AstItem *item = new_item(b, ITEM_DEFAULT, loc, NULL, (Loc){0});
+  for (size_t i = 0; i < defaults->args.len; i++)
+    VEC_PUSH(b->arena, item->defaults, defaults->args.at[i].value);
+  item->depth = above(b, loc, item->depth, defaults->depth);
   return item;
 }
 

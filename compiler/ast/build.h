@@ -44,14 +44,20 @@ Ast *ast_list(AstBuilder *b, Loc loc);
 Ast *ast_list_push(AstBuilder *b, Ast *list, AstArg arg);
 Ast *ast_apply(AstBuilder *b, Loc loc, const char *name, Loc name_loc, const Ast *list);
 
+/* Gives a stage its arguments. */
+Ast *ast_with_args(AstBuilder *b, Ast *stage, const Ast *list);
+
 Ast *ast_flow(AstBuilder *b, Loc loc, Ast *head);
 Ast *ast_flow_push(AstBuilder *b, Ast *flow, Ast *stage);
 
 AstParams *ast_params(AstBuilder *b);
 AstParams *ast_params_push(AstBuilder *b, AstParams *params, AstParam param);
 
+/* `args` may be null. */
 AstItem *ast_input(AstBuilder *b, Loc loc, const char *name, Loc name_loc, const char *type,
-                   Loc type_loc, const Ast *dims);
+                   Loc type_loc, const Ast *dims, Ast *args);
+/* The defaults are a list of applications. */
+AstItem *ast_default(AstBuilder *b, Loc loc, const Ast *defaults);
 /* ITEM_INCLUDE or ITEM_WEIGHTS. */
 AstItem *ast_path_item(AstBuilder *b, AstItemKind kind, Loc loc, const char *path,
                        Loc path_loc);

@@ -328,13 +328,13 @@ static void set_attr(Application *a, int index, const AstArg *arg, const Val *va
 }
 
 /* Words are resolved by the attribute's type before any value of that name. */
-static Val eval_attr(Application *a, int index, const Ast *ast) {
+static Val eval_attr(Application *a, Env *env, int index, const Ast *ast) {
   if (index >= 0 && ast->kind == AST_NAME && has_word(a->def->attrs[index].type, ast->name)) {
     if (a->def->attrs[index].type == ATTR_BOOL)
       return (Val){.kind = VAL_BOOL, .truth = strcmp(ast->name, "true") == 0};
     return (Val){.kind = VAL_WORD, .text = intern(a->b->arena, ast->name)};
   }
-  return eval(a->b, a->env, ast);
+  return eval(a->b, env, ast);
 }
 
 static void unknown_attr(Application *a, const AstArg *arg) {
@@ -364,7 +364,7 @@ static void take_argument(Application *a, const AstArg *arg) {
   }
   if (arg->name) {
     int index = op_attr_index(a->def, arg->name);
-    Val val = eval_attr(a, index, arg->value);
+    Val val = eval_attr(a, a->env, index, arg->value);
     if (index < 0)
       unknown_attr(a, arg);
     else
@@ -374,7 +374,7 @@ static void take_argument(Application *a, const AstArg *arg) {
   while (a->next < a->def->n_attrs && a->def->attrs[a->next].named_only)
     a->next++;
   bool more = a->next < a->def->n_attrs;
-  Val val = eval_attr(a, more ? a->next : -1, arg->value);
+  Val val = eval_attr(a, a->env, more ? a->next : -1, arg->value);
   /* Something unknown may have been meant as either; a tensor while one is still wanted. */
   bool input = val.kind == VAL_TENSOR ||
                (val.kind == VAL_UNKNOWN && a->layer->call.n_inputs < a->def->min_inputs);
@@ -386,6 +386,18 @@ static void take_argument(Application *a, const AstArg *arg) {
     if (val.kind != VAL_UNKNOWN)
       build_error(a->b, arg->value->loc, "too many arguments for '%s'", a->def->name);
     a->failed = true;
+  }
+}
+
+/* What the application does not give and a `default` does. */
+static void take_defaults(Application *a) {
+  for (int i = 0; a->b->defaults && i < a->def->n_attrs; i++) {
+    Env *declared = NULL;
+    const Default *found = a->given[i] ? NULL : default_find(a->b, a->env, a->def, i, &declared);
+    if (!found)
+      continue;
+    Val val = eval_attr(a, declared, i, found->arg->value);
+    set_attr(a, i, found->arg, &val);
   }
 }
 
@@ -415,6 +427,7 @@ static Val apply_operator(Builder *b, Env *env, const Ast *callee, const OpDef *
     add_input(&a, callee, chain);
   for (size_t i = 0; i < callee->args.len; i++)
     take_argument(&a, &callee->args.at[i]);
+  take_defaults(&a);
   if (!chain && call->n_inputs == 0 && b->errors == errors)
     feed_in(&a);
   if (call->n_inputs < def->min_inputs && !a.failed) {

@@ -149,9 +149,11 @@ size_t use_record(Builder *b, const void *node, const char *what, const char *wa
   return b->uses.len;
 }
 
-/* Functions and blocks are known in their whole body, before and after. */
+/* Functions, blocks and defaults are known in their whole body, before and after. */
 static void declare(Builder *b, Env *env, const AstItem *item) {
   bool fn = item->kind == ITEM_FN;
+  if (item->kind == ITEM_DEFAULT)
+    declare_defaults(b, env, item);
   if (!fn && item->kind != ITEM_BLOCK)
     return;
   const OpDef *def = op_find(item->name);
@@ -513,6 +515,7 @@ static void run_item(Builder *b, Env *env, const AstItem *item, Result *result) 
       run_flow(b, env, item->value, result);
     return;
   case ITEM_INCLUDE:
+  case ITEM_DEFAULT:
   case ITEM_FN:
   case ITEM_BLOCK:
   case ITEM_NETWORK:

@@ -3,6 +3,7 @@
  * build.c  parameters, bodies, flows, blocks
  * expr.c   expressions and functions
  * apply.c  operators applied: arguments, attributes, shapes, layers
+ * defaults.c  what `default` declares
  * names.c  ordinals, paths, tensor names, "did you mean" */
 #ifndef MNCC_NETWORK_BUILDER_H
 #define MNCC_NETWORK_BUILDER_H
@@ -79,10 +80,18 @@ typedef struct Entry {
   Env *env;            /* FN, BLOCK: where it was declared */
 } Entry;
 
+/* An attribute's value where an application gives none. */
+typedef struct Default {
+  const OpDef *op;
+  int attr;
+  const AstArg *arg;
+} Default;
+
 struct Env {
   Env *up;
   Map index; /* of the entries, once there are more than a few */
   VEC(Entry) entries;
+  VEC(Default) defaults;
 };
 
 /* How often each callee is named in a body, branches included. */
@@ -131,6 +140,7 @@ typedef struct Builder {
   int64_t steps;
   int errors;
   size_t outputs_named;
+  size_t defaults; /* declared anywhere: mostly none */
 
   Map reported; /* places of errors: one error a place */
   Map paths;    /* path -> index of the layer */
@@ -199,6 +209,13 @@ Val apply_arithmetic(Builder *b, const Ast *ast, const Val *left, const Val *rig
 
 /* What makes a name = "..." unusable, or null. */
 const char *path_problem(const char *path);
+
+/* ---- defaults.c ---- */
+
+/* Takes what `item` declares into `env`. */
+void declare_defaults(Builder *b, Env *env, const AstItem *item);
+/* The innermost default, and where it was declared; or null. */
+const Default *default_find(const Builder *b, Env *env, const OpDef *op, int attr, Env **declared);
 
 /* ---- names.c ---- */
 
