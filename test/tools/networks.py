@@ -1,0 +1,268 @@
+"""What the tests that run networks share: calling mncc, tensors in files, a C program around a
+generated model. Needs nothing but Python's library."""
+
+import array
+import os
+import random
+import re
+import shlex
+import subprocess
+import sys
+
+PREFIX = "net"
+SANITIZE = ("-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined "
+            "-fno-sanitize-recover=all").split()
+WARNINGS = ("-Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wdouble-promotion -Wcast-align "
+            "-Wundef -Wvla -pedantic -Werror").split()
+
+
+class Failure(Exception):
+    """A test has failed; the text says how."""
+
+
+def run(command, cwd=None):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd,
+                          universal_newlines=True)
+    if done.returncode != 0:
+        raise Failure(f"exit status {done.returncode}: {' '.join(command)}\n{done.stdout}")
+    return done.stdout
+
+
+def network_and_options(text):
+    """'net.mn --alpha 1/2' as the file and mncc's options."""
+    words = shlex.split(text)
+    return words[0], words[1:]
+
+
+class Port:
+    """An input or output: its name, the macro of its size, and its dimensions."""
+
+    def __init__(self, name, macro, dims):
+        self.name, self.macro, self.dims = name, macro, dims
+        self.elems = 1
+        for dim in dims:
+            self.elems *= dim
+
+
+def ports_of_header(path):
+    """The inputs and the outputs, in the order of the run function's arguments."""
+    text = open(path).read()
+    found = re.findall(r"^ \*   (input|output) +(\w+): f32((?:\[\d+\])+),", text, re.M)
+    # In the same order: a name that C or C++ reserves has an underscore that its macros lack.
+    macros = {kind: re.findall(rf"^#define ({PREFIX.upper()}_{word}_\w+_BYTES) ", text, re.M)
+              for kind, word in (("input", "IN"), ("output", "OUT"))}
+    ports = {"input": [], "output": []}
+    for kind, name, dims in found:
+        macro = macros[kind][len(ports[kind])]
+        ports[kind].append(Port(name, macro, [int(d) for d in re.findall(r"\d+", dims)]))
+    if not ports["input"] or not ports["output"]:
+        raise Failure(f"{path} lists no inputs or no outputs")
+    return ports["input"], ports["output"]
+
+
+def random_floats(seed, count):
+    """Numbers around zero, many beyond 6 for relu6's sake, and some zeros of both signs."""
+    numbers = random.Random(seed)
+    values = array.array("f", (numbers.gauss(0, 4) for _ in range(count)))
+    for i in range(0, count, 13):
+        values[i] = 0.0 if i % 2 else -0.0
+    return values
+
+
+def write_npy(path, dims, values):
+    shape = ", ".join(map(str, dims)) + ("," if len(dims) == 1 else "")
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
+        file.write(values.tobytes())
+
+
+def read_npy(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    values = array.array("f")
+    values.frombytes(data[10 + int.from_bytes(data[8:10], "little"):])
+    return values
+
+
+class Jit:
+    """mncc run: inputs as files, outputs as a list of arrays."""
+
+    def __init__(self, mncc, file, options, work, inputs, outputs, data):
+        self.command = [mncc, "run", file] + options
+        self.outputs, self.work = outputs, work
+        for port, values in zip(inputs, data):
+            path = os.path.join(work, f"in.{port.name}.npy")
+            write_npy(path, port.dims, values)
+            self.command += ["--input", path]
+
+    def run(self, name, extra=()):
+        path = os.path.join(self.work, f"{name}.npy")
+        run(self.command + list(extra) + ["-o", path])
+        if len(self.outputs) == 1:
+            return [read_npy(path)]
+        return [read_npy(self.output_path(path[:-4], port.name)) for port in self.outputs]
+
+    @staticmethod
+    def output_path(stem, name):
+        """The header appends an underscore to names that C or C++ reserves; files do not."""
+        path = f"{stem}.{name}.npy"
+        return path if os.path.exists(path) else f"{stem}.{name[:-1]}.npy"
+
+
+# Memory of exactly the size that the model asks for, between guard bytes: the address sanitizer
+# is told to stop at any access to them; elsewhere they are looked at after the run.
+HARNESS = """
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+void __asan_poison_memory_region(void const volatile *at, size_t size);
+void __asan_unpoison_memory_region(void const volatile *at, size_t size);
+#else
+#define __asan_poison_memory_region(at, size) ((void)0)
+#define __asan_unpoison_memory_region(at, size) ((void)0)
+#endif
+
+enum { GUARD = 256 };
+
+typedef struct Area {
+  unsigned char *whole, *at;
+  size_t size;
+} Area;
+
+static Area area_new(size_t size, size_t align, unsigned char fill) {
+  Area a;
+  a.size = size;
+  a.whole = malloc(size + 2 * align + 2 * GUARD);
+  if (!a.whole)
+    exit(10);
+  memset(a.whole, 0xa5, size + 2 * align + 2 * GUARD);
+  /* A multiple of align and of no more than align, so that nothing greater is relied on. */
+  a.at = a.whole + GUARD;
+  while ((uintptr_t)a.at % align != 0 || (uintptr_t)a.at % (2 * align) == 0)
+    a.at++;
+  memset(a.at, fill, size);
+  __asan_poison_memory_region(a.at - GUARD, GUARD);
+  __asan_poison_memory_region(a.at + size, GUARD);
+  return a;
+}
+
+static void area_check(const Area *a, const char *name) {
+  __asan_unpoison_memory_region(a->at - GUARD, GUARD);
+  __asan_unpoison_memory_region(a->at + a->size, GUARD);
+  for (int i = 1; i <= GUARD; i++)
+    if (a->at[-i] != 0xa5 || a->at[a->size + (size_t)i - 1] != 0xa5) {
+      fprintf(stderr, "memory around %s was written\\n", name);
+      exit(11);
+    }
+}
+
+static void read_area(const Area *a, FILE *file) {
+  if (fread(a->at, 1, a->size, file) != a->size)
+    exit(12);
+}
+"""
+
+
+def harness(inputs, outputs, blob):
+    """A program IN OUT [BLOB]: reads all inputs from one file, writes all outputs to another."""
+    up = PREFIX.upper()
+    text = [HARNESS, "int main(int argc, char **argv) {", f"  if (argc != {4 if blob else 3})",
+            "    return 13;", '  FILE *in = fopen(argv[1], "rb"), *out = fopen(argv[2], "wb");',
+            "  if (!in || !out)", "    return 14;"]
+    # 0xff everywhere is a NaN: what is read before it was written shows in the results.
+    align = f"({up}_ARENA_ALIGN < 4 ? 4 : {up}_ARENA_ALIGN)"
+    arguments = []
+    if blob:
+        text += [f"  Area weights = area_new({up}_WEIGHT_BYTES, {up}_WEIGHT_ALIGN, 0);",
+                 '  FILE *blob = fopen(argv[3], "rb");', "  if (!blob)", "    return 15;",
+                 "  read_area(&weights, blob);", "  if (fgetc(blob) != EOF)", "    return 16;",
+                 "  fclose(blob);"]
+        arguments.append("weights.at")
+    text.append(f"  Area arena = area_new({up}_ARENA_BYTES, {align}, 0xff);")
+    arguments.append("arena.at")
+    for i, port in enumerate(inputs):
+        text += [f"  Area in{i} = area_new({port.macro}, sizeof(float), 0xff);",
+                 f"  read_area(&in{i}, in);"]
+        arguments.append(f"(const float *)(const void *)in{i}.at")
+    for i, port in enumerate(outputs):
+        text.append(f"  Area out{i} = area_new({port.macro}, sizeof(float), 0xff);")
+        arguments.append(f"(float *)(void *)out{i}.at")
+    # Twice, on what the first run left behind: nothing may stay between runs.
+    text += ["  for (int times = 0; times < 2; times++) {",
+             f"    {PREFIX}_run({', '.join(arguments)});"]
+    for i, port in enumerate(outputs):
+        text.append(f"    fwrite(out{i}.at, 1, out{i}.size, out);")
+    text.append("  }")
+    names = [("arena", "the arena")]
+    names += [(f"in{i}", "input " + p.name) for i, p in enumerate(inputs)]
+    names += [(f"out{i}", "output " + p.name) for i, p in enumerate(outputs)]
+    names += [("weights", "the weights")] if blob else []
+    for variable, name in names:
+        text += [f'  area_check(&{variable}, "{name}");', f"  free({variable}.whole);"]
+    text += ["  fclose(in);", "  return fclose(out) == 0 ? 0 : 17;", "}", ""]
+    return "\n".join(text)
+
+
+def read_two_runs(path, outputs):
+    """The outputs of the program's first run; its second must be equal to the bit."""
+    with open(path, "rb") as file:
+        data = file.read()
+    half = len(data) // 2
+    if data[:half] != data[half:]:
+        raise Failure("the second run in one arena differs from the first")
+    results, at = [], 0
+    for port in outputs:
+        values = array.array("f")
+        values.frombytes(data[at:at + 4 * port.elems])
+        if len(values) != port.elems:
+            raise Failure("the program wrote too little")
+        results.append(values)
+        at += 4 * port.elems
+    if at != half:
+        raise Failure("the program wrote too much")
+    return results
+
+
+def compare_bits(outputs, got, want):
+    """Null, or the first element that differs in its bits."""
+    for port, a, b in zip(outputs, got, want):
+        if a.tobytes() == b.tobytes():
+            continue
+        x, y = array.array("I", a.tobytes()), array.array("I", b.tobytes())
+        different = [i for i in range(len(x)) if x[i] != y[i]]
+        i = different[0]
+        return (f"{port.name}[{i}] is {a[i]!r} ({x[i]:#010x}), not {b[i]!r} ({y[i]:#010x}); "
+                f"{len(different)} of {len(x)} elements differ")
+    return None
+
+
+def relative_difference(got, want):
+    """The largest difference over all elements, relative to the largest magnitude of `want`."""
+    largest = max(map(abs, want))
+    difference = max(abs(a - b) for a, b in zip(got, want))
+    if difference != difference or not all(a == a for a in got):
+        return float("inf")
+    return difference / largest if largest else difference
+
+
+def report(failures, what):
+    """Prints what failed and returns the exit status."""
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    if failures:
+        print(f"{len(failures)} failed", file=sys.stderr)
+        return 1
+    print(what)
+    return 0
