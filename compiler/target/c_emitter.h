@@ -1,0 +1,110 @@
+/* What the parts of the C printer share: the emitter and what each part offers the others.
+ *
+ *   emit_c.c     the file: functions, weights, opening
+ *   c_survey.c   names; what is used, and how large indices become
+ *   c_stmt.c     statements, and the temporaries that they need
+ *   c_expr.c     indices, and expression trees printed for one lane
+ *   c_helper.c   the small functions that expressions call */
+#ifndef MNCC_TARGET_C_EMITTER_H
+#define MNCC_TARGET_C_EMITTER_H
+
+#include "support/vec.h"
+#include "target/c_map.h"
+#include "target/c_text.h"
+#include "target/target.h"
+
+typedef struct Interval {
+  double lo, hi;
+} Interval;
+
+/* Everything a helper function may be chosen by. */
+typedef struct Helper {
+  const char *key;  /* "max_f32" */
+  const char *name; /* as claimed: "P_max_f32" */
+} Helper;
+
+typedef struct Emitter {
+  Arena *arena;
+  const Program *program;
+  const Target *target;
+  const EmitOptions *options;
+  Diag *diag;
+  const char *prefix, *upper;
+  WeightLayout layout;
+  CNames *file_names;
+  CMap names;     /* Buffer, Var, Value, Kernel -> its C name */
+  CMap used;      /* those of them that are mentioned anywhere */
+  CMap repeats;   /* vector Values that are kept as a scalar */
+  CMap ranges;    /* Var -> Interval */
+  double largest; /* magnitude that an index calculation may reach */
+  const char *index_type;
+  VEC(Helper) helpers;
+  bool needs_string, needs_math, needs_lane_loop;
+
+  Writer *w; /* functions */
+  /* within a function */
+  CNames *local_names;
+  const char *lane;
+  int n_temps;
+  /* within a statement */
+  CMap visits; /* Expr -> number of times it occurs, at most 2 */
+  CMap temps;  /* Expr -> the name of the temporary that holds it */
+} Emitter;
+
+/* ---- names and the survey (c_survey.c) ---- */
+
+const char *c_name_of(const Emitter *e, const void *thing);
+void c_set_name(Emitter *e, const void *thing, const char *name);
+void c_mark_used(Emitter *e, const void *thing);
+/* A name at file scope: with the prefix, so that it meets no macro and no library function. */
+const char *c_claim_global(Emitter *e, const char *name);
+const char *c_new_temp(Emitter *e);
+/* Marks what the entry and the kernels that it calls use, and finds e->largest. */
+void c_survey(Emitter *e, const Block *entry);
+/* The row-major position of an element as one flat sum. */
+const Affine *c_flat_index(Emitter *e, const Buffer *buffer, const Affine *const *index);
+
+/* ---- helper functions (c_helper.c) ---- */
+
+/* The C name of a helper; the first call has it written. */
+const char *c_helper(Emitter *e, const char *key);
+bool c_helper_uses_memcpy(const Helper *h);
+/* All that were asked for. */
+void c_write_helpers(Emitter *e, Writer *w);
+
+/* ---- expressions (c_expr.c) ---- */
+
+/* How tightly a piece of C holds together; an operand that is looser than wanted goes into
+ * parentheses. gcc's -Wparentheses is stricter than the language, and so is this. */
+typedef enum Tightness { LOOSE, SUM, PRODUCT, UNARY, PRIMARY } Tightness;
+
+void c_affine(Emitter *e, const Affine *a, Tightness wanted);
+
+/* Which lane a tree is printed for: `scale * l + offset`, or the constant `offset` if scale is 0.
+ * Scalars are printed for lane 0. */
+typedef struct Lane {
+  int scale, offset;
+} Lane;
+
+static const Lane C_LANE_0 = {0, 0};
+static const Lane C_EACH_LANE = {1, 0};
+
+/* "buffer[i * 8 + l]" */
+void c_element(Emitter *e, const Buffer *buffer, const Affine *const *index, Lane lane);
+/* Prints the tree for one lane. Arithmetic on narrow types is in int and in range; whoever keeps
+ * the value converts it. */
+void c_expr(Emitter *e, const Expr *expr, Lane lane, Tightness wanted);
+/* As the right-hand side of an assignment to something of the element type. */
+void c_kept(Emitter *e, const Expr *expr, Lane lane);
+/* A name or a number, which may be printed more than once. */
+bool c_is_plain(Emitter *e, const Expr *expr);
+const Expr *c_below_splat(const Expr *expr);
+/* A shuffle that takes neighbouring lanes of one operand, which a lane loop can do. */
+bool c_is_slice(const Expr *expr);
+
+/* ---- statements (c_stmt.c) ---- */
+
+void c_stmt(Emitter *e, const Stmt *stmt);
+void c_block(Emitter *e, const Block *block);
+
+#endif
