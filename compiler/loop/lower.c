@@ -267,7 +267,8 @@ static Expr *update_expr(Nest *n, const Scalar *update, Expr *acc) {
 
 static void add_bound(Arena *arena, const Affine ***list, int *count, const Affine *bound) {
   const Affine **grown = ARENA_ARRAY(arena, const Affine *, *count + 1);
-  memcpy(grown, *list, (size_t)*count * sizeof *grown);
+  if (*count) /* copying nothing from a null pointer is undefined */
+    memcpy(grown, *list, (size_t)*count * sizeof *grown);
   grown[(*count)++] = bound;
   *list = grown;
 }
