@@ -48,6 +48,8 @@ static void compose_tail(Arena *arena, const Node *node, int t, Compute *compute
   for (int i = 0; i < own.n_operands; i++) {
     const Operand *from = &own.operands[i];
     if (!from->is_weight && from->source == tail->chain) {
+      if (!compute_is_pointwise_access(&own, i))
+        BUG("%s: a tail reads what it continues elsewhere than where it writes", tail->path);
       map[i] = -1;
       continue;
     }

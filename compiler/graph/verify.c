@@ -25,6 +25,23 @@ static void verify_weights(const Graph *graph, const Node *node, const OpCall *c
   }
 }
 
+/* Each tail continues a value of the node's shape; its other operands may have any that it infers. */
+static void verify_tail(const Graph *graph, Arena *scratch, const Node *node, const Tail *tail) {
+  OpCall call = tail->call;
+  if (!call.def->elementwise)
+    fail(graph, node, "a tail is not elementwise");
+  if (call.def->infer(scratch, &call) || !shape_equal(&call.output, &node->output->shape))
+    fail(graph, node, "a tail has another shape than the node");
+  int next = tail->first_input;
+  for (int i = 0; i < call.n_inputs; i++) {
+    const Shape *wanted = i == tail->chain ? &node->output->shape : &node->inputs[next]->shape;
+    next += i != tail->chain;
+    if (!shape_equal(&call.inputs[i], wanted))
+      fail(graph, node, "a tail's operand has another shape than its tensor");
+  }
+  verify_weights(graph, node, &tail->call, tail->weights, tail->n_weights);
+}
+
 void graph_verify(const Graph *graph) {
   Arena *scratch = arena_new();
   for (size_t i = 0; i < graph->nodes.len; i++) {
@@ -39,17 +56,12 @@ void graph_verify(const Graph *graph) {
       const GTensor *input = node->inputs[k];
       if (k < node->call.n_inputs && !shape_equal(&node->call.inputs[k], &input->shape))
         fail(graph, node, "an input's shape differs from its tensor's");
-      if (k >= node->call.n_inputs && !shape_equal(&input->shape, &node->output->shape))
-        fail(graph, node, "a tail's operand has another shape than the node");
       if (input->id >= (int)(graph->inputs.len + i))
         fail(graph, node, "an input is read before it is defined");
     }
     verify_weights(graph, node, &node->call, node->weights, node->n_weights);
-    for (int t = 0; t < node->n_tails; t++) {
-      if (!node->tails[t].call.def->elementwise)
-        fail(graph, node, "a tail is not elementwise");
-      verify_weights(graph, node, &node->tails[t].call, node->tails[t].weights, node->tails[t].n_weights);
-    }
+    for (int t = 0; t < node->n_tails; t++)
+      verify_tail(graph, scratch, node, &node->tails[t]);
   }
   for (size_t i = 0; i < graph->outputs.len; i++)
     if (!graph->outputs.at[i]->producer && graph->outputs.at[i]->input < 0)

@@ -160,10 +160,12 @@ typedef struct Nest {
   Stmt *loops[COMPUTE_MAX_DIMS];
   Block *block; /* where statements go */
   int counter;
+  PtrMap uses, values; /* of scalars in the finish: whether there are several; what those are named by */
 } Nest;
 
 static const Type SCALAR_F32 = {ELEM_F32, 1};
 static const Type SCALAR_I32 = {ELEM_I32, 1};
+static const Type SCALAR_MASK = {ELEM_MASK, 1};
 
 static const Affine *access_affine(const Nest *n, const AccessDim *access, int except) {
   const Affine *a = affine_const(n->l->arena, access->offset);
@@ -204,7 +206,11 @@ static Expr *load_operand(Nest *n, int o) {
     index[0] = affine_div(arena, channel, n->stage->weight_block);
     index[last + 1] = affine_mod(arena, channel, n->stage->weight_block);
   }
-  return expr_load(arena, n->params[o], index, 1);
+  Expr *load = expr_load(arena, n->params[o], index, 1);
+  if (n->params[o]->elem == ELEM_F32)
+    return load;
+  Expr *wide = expr_make(arena, OP_CONVERT, SCALAR_I32, load, NULL, NULL);
+  return expr_make(arena, OP_CONVERT, SCALAR_F32, wide, NULL, NULL);
 }
 
 /* Number of taps inside: the product of the reduction loops' lengths. */
@@ -234,7 +240,32 @@ static Expr *tap_count(Nest *n) {
   return expr_make(arena, OP_CONVERT, SCALAR_F32, count, NULL, NULL);
 }
 
-static Expr *scalar_expr(Nest *n, const Scalar *scalar, Expr *acc) {
+static Stmt *push_value(Nest *n, StmtKind kind, Value *value, Expr *expr) {
+  Stmt *stmt = loop_stmt_new(n->l->arena, kind);
+  stmt->loc = n->stage->node->loc;
+  stmt->value = value;
+  stmt->expr = expr;
+  block_push(n->l->arena, n->block, stmt);
+  return stmt;
+}
+
+static Expr *scalar_expr(Nest *n, const Scalar *scalar, Expr *acc);
+
+static Expr *fn_expr(Nest *n, ScalarFn fn, Expr *a) {
+  switch (fn) {
+  case SCALAR_FN_NONE:
+    return a;
+  case SCALAR_FN_EXP:
+    return loop_exp(n->l->arena, n->block, a, &n->counter);
+  case SCALAR_FN_SIGMOID:
+    return loop_sigmoid(n->l->arena, n->block, a, &n->counter);
+  case SCALAR_FN_TANH:
+    return loop_tanh(n->l->arena, n->block, a, &n->counter);
+  }
+  return a;
+}
+
+static Expr *scalar_node(Nest *n, const Scalar *scalar, Expr *acc) {
   Arena *arena = n->l->arena;
   switch (scalar->kind) {
   case SCALAR_CONST:
@@ -247,14 +278,51 @@ static Expr *scalar_expr(Nest *n, const Scalar *scalar, Expr *acc) {
     return tap_count(n);
   case SCALAR_OP: {
     Expr *a = scalar_expr(n, scalar->a, acc);
-    if (scalar->fn == SCALAR_FN_EXP)
-      return loop_exp(arena, n->block, a, &n->counter);
+    if (scalar->fn != SCALAR_FN_NONE)
+      return fn_expr(n, scalar->fn, a);
     Expr *b = scalar->b ? scalar_expr(n, scalar->b, acc) : NULL;
     Expr *c = scalar->c ? scalar_expr(n, scalar->c, acc) : NULL;
-    return expr_make(arena, scalar->op, SCALAR_F32, a, b, c);
+    bool compares = scalar->op == OP_EQ || scalar->op == OP_LT || scalar->op == OP_LE;
+    return expr_make(arena, scalar->op, compares ? SCALAR_MASK : SCALAR_F32, a, b, c);
   }
   }
   return NULL;
+}
+
+static Expr *scalar_expr(Nest *n, const Scalar *scalar, Expr *acc) {
+  Expr *known = ptr_map_get(&n->values, scalar);
+  if (known)
+    return known;
+  Expr *expr = scalar_node(n, scalar, acc);
+  bool several = (uintptr_t)ptr_map_get(&n->uses, scalar) > 1;
+  if (!several || (scalar->kind != SCALAR_OP && scalar->kind != SCALAR_OPERAND))
+    return expr;
+  Value *value = ARENA_NEW(n->l->arena, Value);
+  value->name = intern(n->l->arena, arena_printf(n->l->arena, "v_%d", n->counter++));
+  value->type = expr->type;
+  push_value(n, STMT_LET, value, expr);
+  known = expr_value(n->l->arena, value);
+  ptr_map_put(&n->values, scalar, known);
+  return known;
+}
+
+static void count_uses(PtrMap *uses, const Scalar *scalar) {
+  if (!scalar)
+    return;
+  uintptr_t before = (uintptr_t)ptr_map_get(uses, scalar);
+  ptr_map_put(uses, scalar, (void *)(before + 1));
+  if (before)
+    return;
+  count_uses(uses, scalar->a);
+  count_uses(uses, scalar->b);
+  count_uses(uses, scalar->c);
+}
+
+/* The finish, its shared parts as values. */
+static Expr *finish_expr(Nest *n, Expr *acc) {
+  n->uses.arena = n->values.arena = n->l->arena;
+  count_uses(&n->uses, n->compute->finish);
+  return scalar_expr(n, n->compute->finish, acc);
 }
 
 /* An update; a multiply-add is one rounding where the target has fma. */
@@ -302,15 +370,6 @@ static void keep_inside(Nest *n, int o, int i, Stmt *branch) {
   if (hi >= operand->dims[i])
     add_bound(arena, &branch->conditions, &branch->n_conditions,
               affine_sub(arena, affine_const(arena, operand->dims[i] - 1), index));
-}
-
-static Stmt *push_value(Nest *n, StmtKind kind, Value *value, Expr *expr) {
-  Stmt *stmt = loop_stmt_new(n->l->arena, kind);
-  stmt->loc = n->stage->node->loc;
-  stmt->value = value;
-  stmt->expr = expr;
-  block_push(n->l->arena, n->block, stmt);
-  return stmt;
 }
 
 /* Opens a loop for dimension d around what follows. */
@@ -385,7 +444,7 @@ static void make_body(Nest *n, int64_t rows) {
     store->index[0] = affine_mod(arena, store->index[0], n->out_ring);
   if (n->stage->flat)
     flat_index(n, n->out_ring, store->index);
-  store->expr = scalar_expr(n, compute->finish, acc);
+  store->expr = finish_expr(n, acc);
   block_push(arena, n->block, store);
 }
 
@@ -397,9 +456,10 @@ static void flatten_dims(const Stage *stage, int64_t *dims) {
   dims[0] = 1;
 }
 
-static Buffer *new_param(Nest *n, const char *name, Access access, int rank, const int64_t *dims) {
+static Buffer *new_param(Nest *n, const char *name, Access access, Elem elem, int rank,
+                         const int64_t *dims) {
   Buffer *param =
-      loop_buffer_new(n->l->arena, intern(n->l->arena, name), BUFFER_PARAM, ELEM_F32, rank, dims);
+      loop_buffer_new(n->l->arena, intern(n->l->arena, name), BUFFER_PARAM, elem, rank, dims);
   param->access = access;
   param->noalias = true;
   param->align = n->l->regions->target->buffer_align;
@@ -450,7 +510,7 @@ static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
       continue;
     const char *name = operand->is_weight ? arena_printf(l->arena, "w%d", n_weight++)
                                           : arena_printf(l->arena, "in%d", n_in++);
-    n->params[o] = new_param(n, name, ACCESS_IN, rank, dims);
+    n->params[o] = new_param(n, name, ACCESS_IN, argument->elem, rank, dims);
     /* The caller's memory has the alignment of its elements only. */
     if (argument->kind == BUFFER_INPUT || argument->kind == BUFFER_OUTPUT)
       n->params[o]->align = argument->align;
@@ -465,7 +525,7 @@ static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
     n->out->access = ACCESS_INOUT;
     return;
   }
-  n->out = new_param(n, "out", ACCESS_OUT, 3, dims);
+  n->out = new_param(n, "out", ACCESS_OUT, result->elem, 3, dims);
   if (result->kind == BUFFER_OUTPUT)
     n->out->align = result->align;
   arguments->at[arguments->n++] = result;

@@ -116,9 +116,9 @@ const Scalar *scalar_op(Arena *arena, LoopOp op, const Scalar *a, const Scalar *
   return scalar;
 }
 
-const Scalar *scalar_exp(Arena *arena, const Scalar *a) {
+const Scalar *scalar_fn(Arena *arena, ScalarFn fn, const Scalar *a) {
   Scalar *scalar = scalar_new(arena, SCALAR_OP);
-  scalar->fn = SCALAR_FN_EXP;
+  scalar->fn = fn;
   scalar->a = a;
   return scalar;
 }

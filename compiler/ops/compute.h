@@ -60,11 +60,12 @@ typedef enum ScalarKind {
   SCALAR_ACC,
   SCALAR_OPERAND, /* operand */
   SCALAR_COUNT,   /* number of reduction points inside, as f32 (average pooling) */
-  SCALAR_OP       /* op on a, b, c: ADD … of loop/loop.h */
+  SCALAR_OP       /* op on a, b, c: ADD … of loop/loop.h; comparisons are for SELECT */
 } ScalarKind;
 
-typedef enum ScalarFn { SCALAR_FN_NONE, SCALAR_FN_EXP } ScalarFn;
+typedef enum ScalarFn { SCALAR_FN_NONE, SCALAR_FN_EXP, SCALAR_FN_SIGMOID, SCALAR_FN_TANH } ScalarFn;
 
+/* A node may be shared: in a finish it is computed once. */
 typedef struct Scalar Scalar;
 struct Scalar {
   ScalarKind kind;
@@ -113,7 +114,7 @@ const Scalar *scalar_acc(Arena *arena);
 const Scalar *scalar_operand(Arena *arena, int operand);
 const Scalar *scalar_count(Arena *arena);
 const Scalar *scalar_op(Arena *arena, LoopOp op, const Scalar *a, const Scalar *b, const Scalar *c);
-const Scalar *scalar_exp(Arena *arena, const Scalar *a);
+const Scalar *scalar_fn(Arena *arena, ScalarFn fn, const Scalar *a);
 /* A copy in which operand i becomes operand operands[i], or `acc` where that is negative; ACC becomes `acc` too. This
  * is how a tail's finish is put behind its node's. */
 const Scalar *scalar_renumber(Arena *arena, const Scalar *scalar, const int *operands, const Scalar *acc);

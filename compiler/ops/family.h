@@ -23,6 +23,8 @@ void write_torch_pad(Writer *w, const int64_t pads[4], const char *x, const char
 
 /* Fills an operand that reads input `source` [H, W, C] at (y, x, c). */
 void operand_pointwise(Operand *operand, const OpCall *call, int source);
+/* Output = finish over the inputs, each read at the output's own position; dimensions of one are broadcast. */
+void elementwise_compute(const OpCall *call, Compute *compute, const Scalar *finish);
 /* A weight operand of rank 1 read at [c]. */
 void operand_channel(Operand *operand, int source, int64_t channels);
 

@@ -75,7 +75,7 @@ static void with_pixel_value(const OpCall *call, Compute *compute) {
 static void exp_difference_compute(Arena *arena, const OpCall *call, Compute *compute) {
   with_pixel_value(call, compute);
   compute->finish =
-      scalar_exp(arena, scalar_op(arena, OP_SUB, scalar_operand(arena, 0), scalar_operand(arena, 1), NULL));
+      scalar_fn(arena, SCALAR_FN_EXP, scalar_op(arena, OP_SUB, scalar_operand(arena, 0), scalar_operand(arena, 1), NULL));
 }
 
 static void quotient_compute(Arena *arena, const OpCall *call, Compute *compute) {

@@ -15,10 +15,16 @@ LLVM_FILES = {"compiler/target/emit_llvm.c", "compiler/target/object.c", "compil
 # Words that are an operator's name and something else as well, which is what they are there.
 OTHER_WORDS = {
     ("compiler/network/apply.c", "add"): "the operator that + between tensors stands for",
+    ("compiler/network/apply.c", "sub"): "the operator that - between tensors stands for",
+    ("compiler/network/apply.c", "mul"): "the operator that * between tensors stands for",
     ("compiler/weights/recipe.c", "add"): "a sum of numbers",
+    ("compiler/weights/recipe.c", "sub"): "a difference of numbers",
+    ("compiler/weights/recipe.c", "mul"): "a product of numbers",
     ("compiler/weights/recipe.c", "reshape"): "the same numbers in another shape",
     ("compiler/weights/recipe.c", "pad"): "the same numbers and zeros",
     ("compiler/loop/loop.h", "add"): "a sum of numbers",
+    ("compiler/loop/loop.h", "sub"): "a difference of numbers",
+    ("compiler/loop/loop.h", "mul"): "a product of numbers",
     ("compiler/commands/cost.c", "depthwise"): "a kind of cost in the report",
     ("compiler/commands/cost.c", "dense"): "a kind of cost in the report",
 }
