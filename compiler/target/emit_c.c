@@ -270,7 +270,8 @@ static void opening_c(Emitter *e, Writer *w) {
 }
 
 /* One macro of the file itself: measured on MobileNetV1, gcc -O3 without it is 3.5 times slower
- * than with it and than gcc -O2; clang finds the vectors by unrolling. */
+ * than with it and than gcc -O2; clang finds the vectors by unrolling. And gcc 12.2 -O3 -mavx
+ * miscompiles three unrolled lanes under a condition (test/run/conditional-lanes.test). */
 static void lane_loop_macro(Writer *w) {
   write_text(
       w,

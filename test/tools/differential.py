@@ -29,22 +29,19 @@ C99 = ["-std=c99"]
 
 
 def c_builds(form, options):
-    """(name, compiler, flags) for the C of a form. Everything for the first, a few for the others."""
-    cc, clang = options.cc, options.clang
-    if form != "fused":
-        builds = [("-O2", cc, C99 + ["-O2"])]
-        if form == "unfused":
-            builds.append(("sanitized", cc, C99 + SANITIZE))
-            if clang:
-                builds.append(("-O2", clang, C99 + ["-O2"]))
-        return builds
-    builds = [("-O0", cc, C99 + ["-O0"]), ("-O2", cc, C99 + ["-O2"]),
-              ("-O3 -march=native -std=gnu99", cc, ["-std=gnu99", "-O3", "-march=native"]),
-              ("sanitized", cc, C99 + SANITIZE)]
-    if clang:
-        builds += [("-O0", clang, C99 + ["-O0"]), ("-O2", clang, C99 + ["-O2"]),
-                   ("sanitized", clang, C99 + SANITIZE)]
-    return builds
+    """(name, compiler, flags) for the C of a form: everything for the first, a few for others."""
+    gcc = [("-O0", C99 + ["-O0"]), ("-O2", C99 + ["-O2"]),
+           ("-O3 -march=native -std=gnu99", ["-std=gnu99", "-O3", "-march=native"]),
+           ("sanitized", C99 + SANITIZE)]
+    clang = [("-O0", C99 + ["-O0"]), ("-O2", C99 + ["-O2"]), ("sanitized", C99 + SANITIZE)]
+    wanted = {"fused": (gcc, clang), "unfused": (gcc[3:], clang[1:2]),
+              "blob": (gcc[1:2], []), "unfused-blob": (gcc[1:2], [])}[form]
+    if options.few and form == "fused":
+        wanted = gcc[2:], clang[:1]
+    elif options.few:
+        wanted = gcc[1:2], []
+    return ([(name, options.cc, flags) for name, flags in wanted[0]] +
+            [(name, options.clang, flags) for name, flags in wanted[1] if options.clang])
 
 
 class Model:
@@ -93,7 +90,7 @@ class Model:
 
     def ways(self):
         """(name, function that returns the outputs), all but the first form's C to be emitted yet."""
-        for form, extra in FORMS:
+        for form, extra in FORMS[:3] if self.options.few else FORMS:
             folder = self.path(form) if form == "fused" else self.emit(form, extra, False)
             for name, compiler, flags in c_builds(form, self.options):
                 yield (f"{form}, {compiler} {name}",
@@ -188,6 +185,7 @@ def main():
     parser.add_argument("--bound", type=float, default=1e-5)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--few", action="store_true", help="not every compiler at every level")
     parser.add_argument("--warnings", action="store_true",
                         help="only compile, with every warning, as C and C++")
     parser.add_argument("networks", nargs="+")
