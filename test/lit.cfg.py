@@ -4,6 +4,7 @@ their RUN lines stand for and which of them need what this build or machine may 
 Everything that depends on the build comes from lit.site.cfg.py, which CMake writes."""
 
 import os
+import shutil
 
 import lit.formats
 
@@ -36,7 +37,13 @@ config.substitutions += [
 ]
 
 # A feature is named in `REQUIRES:`; a test without it is reported as unsupported.
+# What the tests of other processors compile and run with.
+have = shutil.which
 for feature, present in [
+    ("run-aarch64", have("aarch64-linux-gnu-gcc") and have("qemu-aarch64")),
+    ("run-armv7", have("arm-linux-gnueabihf-gcc") and have("qemu-arm")),
+    ("run-riscv64", have("riscv64-linux-gnu-gcc") and have("qemu-riscv64")),
+    ("run-wasm32", (have("wasm-ld") or have("wasm-ld-19")) and have("node")),
     ("llvm", config.has_llvm),
     ("examples", config.has_examples),
     ("clang", config.clang),

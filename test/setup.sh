@@ -5,7 +5,9 @@ set -euo pipefail
 
 build=(gcc libc6-dev cmake ninja-build flex bison pkg-config libjansson-dev llvm-19-dev libzstd-dev)
 test=(g++ clang-19 llvm-19-tools make python3 python3-numpy python3-torch python3-sklearn
-      qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi)
+      qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi
+      qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+      gcc-riscv64-linux-gnu libc6-dev-riscv64-cross lld-19 nodejs)
 
 wanted=("${build[@]}")
 [ "${1-}" = build ] || wanted+=("${test[@]}")

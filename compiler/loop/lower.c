@@ -347,6 +347,9 @@ static void keep_inside(Nest *n, int o, int i, Stmt *branch) {
   Arena *arena = n->l->arena;
   const Operand *operand = &n->compute->operands[o];
   const AccessDim *access = &operand->access[i];
+  /* A flat walk reads the very pixel that it writes. */
+  if (n->stage->flat && i < 2)
+    return;
   int64_t lo, hi;
   access_range(access, DIM_R + n->compute->n_reduce, n->lo, n->hi, &lo, &hi);
   int walker = -1;
