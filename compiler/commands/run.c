@@ -13,7 +13,9 @@ static const Loc nowhere = {0};
 typedef struct Port {
   const char *name;
   Shape shape;
-  float *data; /* in the session's arena */
+  float *data;    /* in the session's arena */
+  uint8_t *bytes; /* u8 inputs: as they were read */
+  VEC(const char *) labels; /* of the channels; none: they have no names */
 } Port;
 
 typedef VEC(Port) Ports;
@@ -30,10 +32,13 @@ static int read_inputs(Session *session, Ports *ports) {
     return EXIT_USER;
   }
   for (size_t i = 0; i < ports->len; i++) {
-    int status =
-        tensor_read(&session->diag, options->run_inputs.at[i], ports->at[i].name, &ports->at[i].shape, ports->at[i].data);
+    Port *port = &ports->at[i];
+    int status = tensor_read(&session->diag, options->run_inputs.at[i], port->name, &port->shape,
+                             port->bytes ? (void *)port->bytes : (void *)port->data);
     if (status != EXIT_FINE)
       return status;
+    for (int64_t k = 0; port->bytes && k < shape_elems(&port->shape); k++)
+      port->data[k] = port->bytes[k];
   }
   return EXIT_FINE;
 }
@@ -54,7 +59,7 @@ static int execute(Session *session, const Ports *inputs, const Ports *outputs) 
   const void **in_bytes = ARENA_ARRAY(session->arena, const void *, inputs->len + 1);
   void **out_bytes = ARENA_ARRAY(session->arena, void *, outputs->len + 1);
   for (size_t i = 0; i < inputs->len; i++)
-    in_bytes[i] = in[i];
+    in_bytes[i] = inputs->at[i].bytes ? (const void *)inputs->at[i].bytes : in[i];
   for (size_t i = 0; i < outputs->len; i++)
     out_bytes[i] = out[i];
   session->emit.prefix = "network";
@@ -71,6 +76,25 @@ static int execute(Session *session, const Ports *inputs, const Ports *outputs) 
 #endif
 }
 
+/* The five greatest with their names; equal ones in order. */
+static void print_top(Writer *w, const Port *port) {
+  enum { TOP = 5 };
+  size_t n = port->labels.len, top[TOP], shown = 0;
+  for (size_t i = 0; i < n; i++) {
+    size_t at = shown < TOP ? shown++ : TOP;
+    for (; at > 0 && port->data[i] > port->data[top[at - 1]]; at--)
+      if (at < TOP)
+        top[at] = top[at - 1];
+    if (at < TOP)
+      top[at] = i;
+  }
+  for (size_t k = 0; k < shown; k++) {
+    char text[32];
+    format_f32(text, port->data[top[k]]);
+    write_f(w, "  [%zu] %s %s\n", top[k], text, port->labels.at[top[k]]);
+  }
+}
+
 static void print_port(Writer *w, const Port *port, Format format, bool first) {
   int64_t n = shape_elems(&port->shape);
   char text[32];
@@ -82,6 +106,10 @@ static void print_port(Writer *w, const Port *port, Format format, bool first) {
     write_f(w, "%s: ", port->name);
     shape_print(w, &port->shape);
     write_text(w, "\n");
+  }
+  if (format == FORMAT_TEXT && n == (int64_t)port->labels.len) {
+    print_top(w, port);
+    return;
   }
   for (int64_t i = 0; i < n; i++) {
     format_f32(text, port->data[i]);
@@ -142,16 +170,61 @@ static int write_ports(Session *session, const Ports *ports) {
   return problem ? EXIT_IO : EXIT_FINE;
 }
 
+/* The lines of a file of labels, beside the network's text. */
+static int read_labels(Session *session, const NetworkOutput *output, Port *port) {
+  const char *from = output->loc.source->name, *slash = strrchr(from, '/'), *name = output->labels_file;
+  const char *path = !slash || name[0] == '/'
+                         ? name
+                         : arena_printf(session->arena, "%.*s%s", (int)(slash - from + 1), from, name);
+  char *text = NULL;
+  size_t len = 0;
+  const char *problem = read_file(path, &text, &len);
+  if (problem) {
+    diag_error(&session->diag, output->loc, "cannot read the labels '%.200s': %s", path, problem);
+    return EXIT_IO;
+  }
+  for (size_t i = 0; i < len;) {
+    size_t n = strcspn(text + i, "\n"), shown = n && text[i + n - 1] == '\r' ? n - 1 : n;
+    VEC_PUSH(session->arena, port->labels, arena_strndup(session->arena, text + i, shown));
+    i += n + 1;
+  }
+  free(text);
+  int64_t channels = port->shape.dims[port->shape.rank - 1];
+  if ((int64_t)port->labels.len == channels)
+    return EXIT_FINE;
+  diag_error(&session->diag, output->loc, "'%.200s' has %zu labels for %lld channels", path, port->labels.len,
+             (long long)channels);
+  return EXIT_USER;
+}
+
+static int find_labels(Session *session, const Ports *outputs) {
+  const Network *network = session->compilation.network;
+  for (size_t i = 0; i < outputs->len; i++) {
+    const NetworkOutput *output = &network->outputs.at[i];
+    for (size_t k = 0; k < output->labels.len; k++)
+      VEC_PUSH(session->arena, outputs->at[i].labels, output->labels.at[k]);
+    int status = output->labels_file ? read_labels(session, output, &outputs->at[i]) : EXIT_FINE;
+    if (status != EXIT_FINE)
+      return status;
+  }
+  return EXIT_FINE;
+}
+
 static void make_ports(Session *session, Ports *inputs, Ports *outputs) {
   const Network *network = session->compilation.network;
   for (size_t i = 0; i < network->inputs.len; i++) {
     const Tensor *tensor = network->inputs.at[i];
-    Port port = {tensor->name, tensor->shape, ARENA_ARRAY(session->arena, float, shape_elems(&tensor->shape))};
+    int64_t n = shape_elems(&tensor->shape);
+    Port port = {.name = tensor->name, .shape = tensor->shape, .data = ARENA_ARRAY(session->arena, float, n)};
+    if (tensor->shape.elem == ELEM_U8)
+      port.bytes = ARENA_ARRAY(session->arena, uint8_t, n);
     VEC_PUSH(session->arena, *inputs, port);
   }
   for (size_t i = 0; i < network->outputs.len; i++) {
     const Shape *shape = &network->outputs.at[i].tensor->shape;
-    Port port = {network->outputs.at[i].name, *shape, ARENA_ARRAY(session->arena, float, shape_elems(shape))};
+    Port port = {.name = network->outputs.at[i].name,
+                 .shape = *shape,
+                 .data = ARENA_ARRAY(session->arena, float, shape_elems(shape))};
     VEC_PUSH(session->arena, *outputs, port);
   }
 }
@@ -167,7 +240,9 @@ static int run(Session *session) {
     return session_failed(session);
   Ports inputs = {0}, outputs = {0};
   make_ports(session, &inputs, &outputs);
-  int status = read_inputs(session, &inputs);
+  int status = find_labels(session, &outputs);
+  if (status == EXIT_FINE)
+    status = read_inputs(session, &inputs);
   if (status == EXIT_FINE)
     status = session_weights(session);
   if (status == EXIT_FINE)

@@ -22,20 +22,27 @@ static uint64_t next_random(uint64_t *state) {
   return z ^ (z >> 31);
 }
 
-static int read_random(Diag *diag, const char *text, int64_t n, float *data) {
+static int read_random(Diag *diag, const char *text, Elem elem, int64_t n, void *data) {
   char *end;
   uint64_t state = strtoull(text, &end, 10);
   if (!*text || *end) {
     diag_error(diag, nowhere, "'random:%s': the seed must be a whole number", text);
     return EXIT_USAGE;
   }
-  for (int64_t i = 0; i < n; i++)
-    data[i] = (float)((int64_t)(next_random(&state) >> 40) - (1 << 23)) / (float)(1 << 23);
+  float *floats = data;
+  uint8_t *bytes = data;
+  for (int64_t i = 0; i < n; i++) {
+    uint64_t random = next_random(&state);
+    if (elem == ELEM_U8)
+      bytes[i] = (uint8_t)(random >> 56);
+    else
+      floats[i] = (float)((int64_t)(random >> 40) - (1 << 23)) / (float)(1 << 23);
+  }
   return EXIT_FINE;
 }
 
 /* Checks the header of an .npy file against the shape; returns the offset of the data, 0 after an error. */
-static size_t npy_data(Diag *diag, const char *path, const char *bytes, size_t len, int64_t elems) {
+static size_t npy_data(Diag *diag, const char *path, const char *bytes, size_t len, Elem elem, int64_t elems) {
   if (len < 12 || memcmp(bytes, npy_magic, 6) != 0) {
     diag_error(diag, nowhere, "'%s' is not a NumPy file", path);
     return 0;
@@ -52,24 +59,27 @@ static size_t npy_data(Diag *diag, const char *path, const char *bytes, size_t l
   if (!text)
     BUG("out of memory");
   memcpy(text, bytes + start, header);
-  bool fine = strstr(text, "'<f4'") && strstr(text, "'fortran_order': False");
+  bool u8 = elem == ELEM_U8;
+  size_t elem_size = (size_t)elem_bytes(elem);
+  bool fine = strstr(text, u8 ? "'|u1'" : "'<f4'") && strstr(text, "'fortran_order': False");
   free(text);
   if (!fine) {
-    diag_error(diag, nowhere, "'%s' must hold little-endian f32 in C order ('<f4', fortran_order False)", path);
+    diag_error(diag, nowhere, "'%s' must hold %s in C order ('%s', fortran_order False)", path,
+               u8 ? "u8" : "little-endian f32", u8 ? "|u1" : "<f4");
     return 0;
   }
-  if ((len - start - header) != (size_t)elems * sizeof(float)) {
+  if ((len - start - header) != (size_t)elems * elem_size) {
     diag_error(diag, nowhere, "'%s' holds %zu numbers, but the input needs %lld", path,
-               (len - start - header) / sizeof(float), (long long)elems);
+               (len - start - header) / elem_size, (long long)elems);
     return 0;
   }
   return start + header;
 }
 
-int tensor_read(Diag *diag, const char *path, const char *name, const Shape *shape, float *data) {
+int tensor_read(Diag *diag, const char *path, const char *name, const Shape *shape, void *data) {
   int64_t elems = shape_elems(shape);
   if (strncmp(path, "random:", 7) == 0)
-    return read_random(diag, path + 7, elems, data);
+    return read_random(diag, path + 7, shape->elem, elems, data);
   char *bytes;
   size_t len;
   const char *problem = read_file(path, &bytes, &len);
@@ -80,17 +90,17 @@ int tensor_read(Diag *diag, const char *path, const char *name, const Shape *sha
   int status = EXIT_FINE;
   size_t start = 0;
   if (is_npy(path)) {
-    start = npy_data(diag, path, bytes, len, elems);
+    start = npy_data(diag, path, bytes, len, shape->elem, elems);
     status = start ? EXIT_FINE : EXIT_USER;
-  } else if (len != (size_t)elems * sizeof(float)) {
+  } else if (len != (size_t)shape_bytes(shape)) {
     Arena *scratch = arena_new();
     diag_error(diag, nowhere, "'%s' has %zu bytes, but input '%s' is %s: %lld bytes", path, len, name,
-               shape_text(scratch, shape), (long long)elems * 4);
+               shape_text(scratch, shape), (long long)shape_bytes(shape));
     arena_free(scratch);
     status = EXIT_USER;
   }
   if (status == EXIT_FINE)
-    memcpy(data, bytes + start, (size_t)elems * sizeof(float));
+    memcpy(data, bytes + start, (size_t)shape_bytes(shape));
   free(bytes);
   return status;
 }

@@ -1,5 +1,6 @@
-/* Tensors in files: NumPy's .npy (f32, C order), anything else raw f32 in this
- * machine's byte order; "random:SEED" draws reproducible numbers in [-1, 1). */
+/* Tensors in files: NumPy's .npy (f32 or u8, C order), anything else raw elements
+ * in this machine's byte order; "random:SEED" draws reproducible numbers in
+ * [-1, 1), or bytes. */
 #ifndef MNCC_COMMANDS_TENSOR_FILE_H
 #define MNCC_COMMANDS_TENSOR_FILE_H
 
@@ -8,8 +9,9 @@
 #include "ops/op.h"
 #include "support/diag.h"
 
-/* Fills shape_elems(shape) floats. EXIT_FINE, or the exit status after an error through diag. */
-int tensor_read(Diag *diag, const char *path, const char *name, const Shape *shape, float *data);
+/* Fills shape_elems(shape) elements of the shape's type, f32 or u8. EXIT_FINE, or the exit status
+ * after an error through diag. */
+int tensor_read(Diag *diag, const char *path, const char *name, const Shape *shape, void *data);
 
 /* Appends the file's bytes to w: .npy if path ends so, else raw. */
 void tensor_write(Writer *w, const char *path, const Shape *shape, const float *data);

@@ -75,6 +75,7 @@ int graph_tensor_count(const Graph *graph);
 /* Passes, a file each. */
 void graph_expand(Graph *graph);           /* operators with `expand` become their steps */
 void graph_fold_batchnorm(Graph *graph);   /* channel-affine nodes into the linear node before them */
+void graph_fold_affine(Graph *graph);      /* channel-affine nodes into the linear node behind them */
 void graph_absorb_padding(Graph *graph);   /* zero pads into the convolution behind them */
 void graph_remove_identity(Graph *graph);  /* views that change nothing for their reader */
 void graph_absorb_elementwise(Graph *graph); /* activations, residual adds: tails of their producer */

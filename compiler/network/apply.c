@@ -53,6 +53,8 @@ static const char *wanted(AttrType type) {
     return "true or false";
   case ATTR_DIMS:
     return "a list of whole numbers such as [7, 7, 64]";
+  case ATTR_NUMBERS:
+    return "a number, or a list of one per channel";
   }
   return "";
 }
@@ -148,6 +150,22 @@ static bool convert_dims(const Attr *attr, const Val *val, AttrValue *out) {
   return true;
 }
 
+static bool convert_numbers(const Attr *attr, const Val *val, AttrValue *out) {
+  const Val *items = val->kind == VAL_LIST ? val->items : val;
+  size_t n = val->kind == VAL_LIST ? val->n : 1;
+  Rational *numbers = ARENA_ARRAY(attr->b->arena, Rational, n);
+  for (size_t i = 0; i < n; i++) {
+    if (items[i].kind != VAL_NUMBER)
+      return wrong_kind(attr, &items[i]);
+    numbers[i] = items[i].number;
+  }
+  if (n == 0 || n > INT32_MAX)
+    return wrong_kind(attr, val);
+  out->n = (int)n;
+  out->numbers = numbers;
+  return true;
+}
+
 static bool convert(Builder *b, const OpDef *op, int index, const Ast *ast, const Val *val,
                     AttrValue *out) {
   const AttrDef *def = &op->attrs[index];
@@ -178,6 +196,8 @@ static bool convert(Builder *b, const OpDef *op, int index, const Ast *ast, cons
     return true;
   case ATTR_DIMS:
     return convert_dims(&attr, val, out);
+  case ATTR_NUMBERS:
+    return convert_numbers(&attr, val, out);
   }
   return false;
 }
@@ -258,6 +278,13 @@ static Val finish_layer(Builder *b, Layer *layer) {
   OpCall *call = &layer->call;
   for (int i = 0; i < call->n_inputs; i++)
     call->inputs[i] = layer->inputs[i]->shape;
+  for (int i = 0; i < call->n_inputs; i++)
+    if (call->inputs[i].elem != ELEM_F32 && !(call->def->takes_u8 && i == 0)) {
+      build_error(b, layer->loc, "%s takes f32, not %s; give the input a mean and a scale, as in "
+                  "'input x: u8[96, 96, 3] (mean = 128, scale = 1/128)'", call->def->name,
+                  shape_text(b->arena, &call->inputs[i]));
+      return val_unknown();
+    }
   const char *problem = call->def->infer(b->arena, call);
   if (problem) {
     build_error(b, layer->loc, "%s: %s", call->def->name, problem);

@@ -341,7 +341,45 @@ static void run_let(Builder *b, Env *env, const Ast *stage, Val chain) {
     chain.tensor->name = intern(b->arena, stage->name);
 }
 
-static void run_output(Builder *b, const Ast *stage, Val chain) {
+static int64_t channels_of(const Tensor *tensor) {
+  return tensor->shape.dims[tensor->shape.rank - 1];
+}
+
+static void take_labels(Builder *b, const AstArg *arg, const Val *val, NetworkOutput *output) {
+  int64_t channels = channels_of(output->tensor);
+  if (val->kind == VAL_STRING && *val->text) {
+    output->labels_file = val->text;
+    return;
+  }
+  bool fine = val->kind == VAL_LIST && val->n > 0;
+  for (size_t i = 0; fine && i < val->n; i++)
+    fine = val->items[i].kind == VAL_STRING;
+  if (!fine) {
+    build_error(b, arg->value->loc, "'labels' must be the name of a file or a list of strings");
+    return;
+  }
+  if ((int64_t)val->n != channels)
+    build_error(b, arg->value->loc, "there are %zu labels for %lld channels", val->n,
+                (long long)channels);
+  for (size_t i = 0; i < val->n; i++)
+    VEC_PUSH(b->arena, output->labels, val->items[i].text);
+}
+
+static void take_output_args(Builder *b, Env *env, const Ast *stage, NetworkOutput *output) {
+  for (size_t i = 0; i < stage->args.len; i++) {
+    const AstArg *arg = &stage->args.at[i];
+    Val val = eval(b, env, arg->value);
+    if (!arg->name || strcmp(arg->name, "labels") != 0)
+      build_error(b, arg->name ? arg->name_loc : arg->value->loc,
+                  "an output has no such attribute; it has labels, as in 'labels = \"labels.txt\"'");
+    else if (output->labels_file || output->labels.len)
+      build_error(b, arg->name_loc, "'labels' is given twice");
+    else if (val.kind != VAL_UNKNOWN)
+      take_labels(b, arg, &val, output);
+  }
+}
+
+static void run_output(Builder *b, Env *env, const Ast *stage, Val chain) {
   Network *network = b->network;
   b->outputs_named++;
   for (size_t i = 0; i < network->outputs.len; i++)
@@ -356,9 +394,17 @@ static void run_output(Builder *b, const Ast *stage, Val chain) {
                   stage->name);
       return;
     }
-  if (chain.kind == VAL_TENSOR)
-    VEC_PUSH(b->arena, network->outputs,
-             ((NetworkOutput){intern(b->arena, stage->name), chain.tensor, stage->name_loc}));
+  if (chain.kind != VAL_TENSOR)
+    return;
+  if (chain.tensor->shape.elem != ELEM_F32) {
+    build_error(b, stage->name_loc, "an output is f32, not %s",
+                shape_text(b->arena, &chain.tensor->shape));
+    return;
+  }
+  NetworkOutput output = {
+      .name = intern(b->arena, stage->name), .tensor = chain.tensor, .loc = stage->name_loc};
+  take_output_args(b, env, stage, &output);
+  VEC_PUSH(b->arena, network->outputs, output);
 }
 
 static Val run_stage(Builder *b, Env *env, const Ast *stage, Val chain) {
@@ -372,7 +418,7 @@ static Val run_stage(Builder *b, Env *env, const Ast *stage, Val chain) {
     run_let(b, env, stage, chain);
     return chain;
   case AST_OUTPUT:
-    run_output(b, stage, chain);
+    run_output(b, env, stage, chain);
     return chain;
   case AST_IF:
     return run_stage_if(b, env, stage, chain);
@@ -438,15 +484,30 @@ static void run_flow(Builder *b, Env *env, const Ast *value, Result *result) {
 /* ---- inputs and weights ---- */
 
 static bool input_elem(Builder *b, const AstItem *item, Elem *elem) {
-  static const char *const names[] = {"f32"};
-  if (strcmp(item->type_name, names[0]) == 0) {
-    *elem = ELEM_F32;
-    return true;
-  }
-  const char *near = nearest_word(item->type_name, names, 1);
-  build_error(b, item->type_loc, "inputs of type '%s' are not supported%s", item->type_name,
-              near ? "; did you mean 'f32'?" : "; use f32");
+  static const char *const names[] = {"f32", "u8"};
+  static const Elem elems[] = {ELEM_F32, ELEM_U8};
+  for (int i = 0; i < 2; i++)
+    if (strcmp(item->type_name, names[i]) == 0) {
+      *elem = elems[i];
+      return true;
+    }
+  const char *near = nearest_word(item->type_name, names, 2);
+  build_error(b, item->type_loc, "inputs of type '%.200s' are not supported; %s%s%s",
+              item->type_name, near ? "did you mean '" : "there are f32 and u8", near ? near : "",
+              near ? "'?" : "");
   return false;
+}
+
+/* (mean = .., scale = ..): the operator that they stand for, applied to the input. */
+static Val normalized(Builder *b, Env *env, const AstItem *item, Val input) {
+  Ast *callee = ARENA_NEW(b->arena, Ast);
+  *callee = (Ast){.kind = AST_APPLY,
+                  .loc = item->loc,
+                  .name_loc = item->name_loc,
+                  .name = op_input_def()->name,
+                  .args = item->value->args,
+                  .has_args = true};
+  return apply(b, env, callee, &input);
 }
 
 static void check_resolution(Builder *b, const AstItem *item, const Shape *shape) {
@@ -486,6 +547,8 @@ static void run_input(Builder *b, Env *env, const AstItem *item) {
     *tensor = (Tensor){.name = intern(b->arena, item->name), .shape = shape, .loc = item->name_loc};
     VEC_PUSH(b->arena, network->inputs, tensor);
     val = (Val){.kind = VAL_TENSOR, .tensor = tensor};
+    if (item->value)
+      val = normalized(b, env, item, val);
   }
   Entry entry = {.name = item->name, .kind = ENTRY_VALUE, .loc = item->name_loc, .value = val};
   entry.use = use_record(b, item, "input", "unused-input", item->name, item->name_loc);

@@ -37,6 +37,10 @@ typedef struct NetworkOutput {
   const char *name;
   Tensor *tensor;
   Loc loc;
+  /* What the channels are called: in a file, a line each, beside the file that `loc` is in, or as a
+   * list. */
+  const char *labels_file; /* null: none */
+  VEC(const char *) labels;
 } NetworkOutput;
 
 typedef struct Network {

@@ -27,6 +27,19 @@ static void print_call(Writer *w, const Layer *layer) {
   write_text(w, ")");
 }
 
+static void print_labels(Writer *w, const NetworkOutput *output) {
+  if (!output->labels_file && output->labels.len == 0)
+    return;
+  write_text(w, "(labels = ");
+  if (output->labels_file)
+    write_quoted(w, output->labels_file);
+  for (size_t i = 0; i < output->labels.len; i++) {
+    write_text(w, i ? ", " : "[");
+    write_quoted(w, output->labels.at[i]);
+  }
+  write_text(w, output->labels_file ? ")" : "])");
+}
+
 void network_print(Writer *w, const Network *network) {
   write_f(w, "network %s() {\n", network->name);
   w->indent++;
@@ -47,9 +60,12 @@ void network_print(Writer *w, const Network *network) {
     shape_print(w, &layer->output->shape);
     write_text(w, "\n");
   }
-  for (size_t i = 0; i < network->outputs.len; i++)
-    write_f(w, "%s -> output %s;\n", network->outputs.at[i].tensor->name,
-            network->outputs.at[i].name);
+  for (size_t i = 0; i < network->outputs.len; i++) {
+    const NetworkOutput *output = &network->outputs.at[i];
+    write_f(w, "%s -> output %s", output->tensor->name, output->name);
+    print_labels(w, output);
+    write_text(w, ";\n");
+  }
   w->indent--;
   write_text(w, "}\n");
 }

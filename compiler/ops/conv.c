@@ -67,7 +67,7 @@ static const char *conv_infer(Arena *arena, OpCall *call) {
   if (problem)
     return problem;
   call->output =
-      (Shape){call->inputs[0].elem, 3, {window.out[0], window.out[1], call->attrs[CHANNELS].i[0]}};
+      (Shape){ELEM_F32, 3, {window.out[0], window.out[1], call->attrs[CHANNELS].i[0]}};
   return NULL;
 }
 
@@ -81,7 +81,7 @@ static const char *depthwise_infer(Arena *arena, OpCall *call) {
   int64_t channels;
   if (__builtin_mul_overflow(call->inputs[0].dims[2], call->attrs[DW_MULTIPLIER].i[0], &channels))
     return "too many channels";
-  call->output = (Shape){call->inputs[0].elem, 3, {window.out[0], window.out[1], channels}};
+  call->output = (Shape){ELEM_F32, 3, {window.out[0], window.out[1], channels}};
   return NULL;
 }
 

@@ -5,7 +5,7 @@ enum { UNITS, BIAS };
 
 static const char *dense_infer(Arena *arena, OpCall *call) {
   (void)arena;
-  call->output = (Shape){call->inputs[0].elem, 1, {call->attrs[UNITS].i[0]}};
+  call->output = (Shape){ELEM_F32, 1, {call->attrs[UNITS].i[0]}};
   return NULL;
 }
 

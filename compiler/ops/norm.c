@@ -114,3 +114,93 @@ const OpDef op_bias = {
     .torch_module = bias_torch_module,
     .torch_forward = bias_torch_forward,
 };
+
+/* ---- normalize: constants of the network, where batchnorm's are learned ---- */
+
+enum { NORMAL_MEAN, NORMAL_SCALE };
+
+/* The number for channel `c`. */
+static Rational of_channel(const AttrValue *value, int64_t c) { return value->numbers[value->n > 1 ? c : 0]; }
+
+static const char *normalize_infer(Arena *arena, OpCall *call) {
+  int64_t c = channels(call);
+  for (int i = 0; i < 2; i++) {
+    const AttrValue *value = &call->attrs[i];
+    if (value->n != 1 && value->n != c)
+      return arena_printf(arena, "'%s' has %d numbers, but there %s %lld channel%s", call->def->attrs[i].name, value->n,
+                          c == 1 ? "is" : "are", (long long)c, c == 1 ? "" : "s");
+  }
+  for (int64_t k = 0; k < c; k++) {
+    bool ok = true;
+    rational_neg(rational_mul(of_channel(&call->attrs[NORMAL_MEAN], k), of_channel(&call->attrs[NORMAL_SCALE], k), &ok), &ok);
+    if (!ok)
+      return "the product of mean and scale is out of range";
+  }
+  call->output = call->inputs[0];
+  call->output.elem = ELEM_F32;
+  return NULL;
+}
+
+/* (x - mean) * scale = x * scale + (-mean * scale). */
+static void normalize_affine(Arena *arena, const OpCall *call, const Recipe *const *weights, const Recipe **scale,
+                             const Recipe **shift) {
+  (void)weights;
+  int64_t c = channels(call);
+  Rational *scales = ARENA_ARRAY(arena, Rational, c), *shifts = ARENA_ARRAY(arena, Rational, c);
+  bool any_scale = false, any_shift = false, ok = true;
+  for (int64_t k = 0; k < c; k++) {
+    scales[k] = of_channel(&call->attrs[NORMAL_SCALE], k);
+    shifts[k] = rational_neg(rational_mul(of_channel(&call->attrs[NORMAL_MEAN], k), scales[k], &ok), &ok);
+    any_scale = any_scale || scales[k].num != 1 || scales[k].den != 1;
+    any_shift = any_shift || shifts[k].num != 0;
+  }
+  *scale = any_scale ? recipe_list(arena, scales, c) : NULL;
+  *shift = any_shift ? recipe_list(arena, shifts, c) : NULL;
+}
+
+static void normalize_evaluate(const OpCall *call, const EvalTensor *inputs, const double *const *weights, float *output) {
+  (void)weights;
+  int64_t c = channels(call), n = shape_elems(&call->output);
+  for (int64_t i = 0; i < n; i++) {
+    double mean = rational_to_double(of_channel(&call->attrs[NORMAL_MEAN], i % c));
+    double scale = rational_to_double(of_channel(&call->attrs[NORMAL_SCALE], i % c));
+    output[i] = (float)(((double)inputs[0].data[i] - mean) * scale);
+  }
+}
+
+/* A number, or a tensor that broadcasts along the channels. */
+static void write_torch_numbers(Writer *w, const OpCall *call, int attr) {
+  const AttrValue *value = &call->attrs[attr];
+  Arena *scratch = arena_new();
+  write_text(w, value->n > 1 ? "torch.tensor([" : "(");
+  for (int i = 0; i < value->n; i++)
+    write_f(w, "%s%s", i ? ", " : "", rational_text(scratch, value->numbers[i]));
+  write_text(w, value->n == 1 ? ")" : call->inputs[0].rank == 3 ? "]).view(1, -1, 1, 1)" : "])");
+  arena_free(scratch);
+}
+
+static void normalize_torch_forward(Writer *w, const OpCall *call, const char *self, const char *const *x) {
+  (void)self;
+  write_f(w, "(%s.float() - ", x[0]);
+  write_torch_numbers(w, call, NORMAL_MEAN);
+  write_text(w, ") * ");
+  write_torch_numbers(w, call, NORMAL_SCALE);
+}
+
+static const Rational zero = {0, 1}, one = {1, 1};
+
+const OpDef op_normalize = {
+    .name = "normalize",
+    .doc = "(x - mean) * scale, as f32; x may be u8",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .n_attrs = 2,
+    .attrs = {{.name = "mean", .type = ATTR_NUMBERS, .value = {.n = 1, .numbers = &zero}, .doc = "taken from x"},
+              {.name = "scale", .type = ATTR_NUMBERS, .value = {.n = 1, .numbers = &one}, .doc = "by which the difference is multiplied"}},
+    .infer = normalize_infer,
+    .channel_affine = normalize_affine,
+    .takes_u8 = true,
+    .elementwise = true,
+    .evaluate = normalize_evaluate,
+    .torch_forward = normalize_torch_forward,
+};

@@ -27,6 +27,8 @@ const OpDef *op_find(const char *name) {
   return NULL;
 }
 
+const OpDef *op_input_def(void) { return &op_normalize; }
+
 const OpDef *op_copy_def(void) { return &op_copy; }
 
 int op_attr_index(const OpDef *def, const char *name) {
@@ -138,6 +140,15 @@ void attr_print(Writer *w, const AttrDef *def, const AttrValue *value) {
       write_f(w, "%s%lld", i ? ", " : "", (long long)value->i[i]);
     write_text(w, "]");
     return;
+  case ATTR_NUMBERS: {
+    Arena *scratch = arena_new();
+    write_text(w, value->n > 1 ? "[" : "");
+    for (int i = 0; i < value->n; i++)
+      write_f(w, "%s%s", i ? ", " : "", rational_text(scratch, value->numbers[i]));
+    write_text(w, value->n > 1 ? "]" : "");
+    arena_free(scratch);
+    return;
+  }
   }
 }
 

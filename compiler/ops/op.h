@@ -44,7 +44,8 @@ typedef enum AttrType {
   ATTR_PADDING, /* same, valid, p, [ph, pw] or [top, left, bottom, right]: padding, i[0..3] = top, left, bottom, right */
   ATTR_NUMBER,  /* a rational: number */
   ATTR_BOOL,    /* true, false */
-  ATTR_DIMS     /* [a, b, c]: n, i[0..n-1], each >= min */
+  ATTR_DIMS,    /* [a, b, c]: n, i[0..n-1], each >= min */
+  ATTR_NUMBERS  /* a rational, or a list of one per channel: n, numbers */
 } AttrType;
 
 typedef enum Padding { PADDING_SAME, PADDING_VALID, PADDING_EXPLICIT } Padding;
@@ -55,6 +56,7 @@ typedef struct AttrValue {
   int n;
   Padding padding;
   Rational number;
+  const Rational *numbers;
 } AttrValue;
 
 typedef struct AttrDef {
@@ -158,6 +160,8 @@ struct OpDef {
 
   /* The output has the same elements in the same order as input 0 (dropout, flatten, reshape). */
   bool is_view;
+  /* Input 0 may be u8; all others take f32. */
+  bool takes_u8;
   /* Input 0 is read as a flat vector whatever its shape. */
   bool flattens_input;
   /* Each output element depends only on the same element of every input: may be absorbed as a tail. */
@@ -177,6 +181,8 @@ struct OpStep {
   int operands[OP_MAX_INPUTS];
 };
 
+/* The operator that the attributes of an input stand for. */
+const OpDef *op_input_def(void);
 /* The operator that copies its input. */
 const OpDef *op_copy_def(void);
 /* By name (internal ones too); null if unknown. */

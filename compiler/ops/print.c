@@ -15,6 +15,8 @@ static const char *type_text(AttrType type) {
     return "`true` or `false`";
   case ATTR_DIMS:
     return "`[n]` or `[h, w, c]`";
+  case ATTR_NUMBERS:
+    return "number, or a list of one per channel";
   }
   return "";
 }

@@ -87,6 +87,12 @@ const Recipe *recipe_const(Arena *arena, Rational value) {
   return recipe;
 }
 
+const Recipe *recipe_list(Arena *arena, const Rational *values, int64_t n) {
+  Recipe *recipe = new_recipe(arena, RECIPE_LIST, 1, &n);
+  recipe->values = values;
+  return recipe;
+}
+
 const Recipe *recipe_binary(Arena *arena, RecipeKind kind, const Recipe *a, const Recipe *b) {
   if (kind < RECIPE_ADD || kind > RECIPE_DIV)
     BUG("recipe kind %d is not binary", (int)kind);
@@ -102,6 +108,14 @@ const Recipe *recipe_binary(Arena *arena, RecipeKind kind, const Recipe *a, cons
 
 const Recipe *recipe_sqrt(Arena *arena, const Recipe *a) {
   Recipe *recipe = new_recipe(arena, RECIPE_SQRT, a->rank, a->dims);
+  recipe->a = a;
+  return recipe;
+}
+
+const Recipe *recipe_sum(Arena *arena, const Recipe *a) {
+  if (a->rank == 0)
+    BUG("a recipe's sum of a number");
+  Recipe *recipe = new_recipe(arena, RECIPE_SUM, 1, a->dims);
   recipe->a = a;
   return recipe;
 }
@@ -153,6 +167,11 @@ bool recipe_equal(const Recipe *a, const Recipe *b) {
     return strcmp(a->name, b->name) == 0; /* may come from different arenas */
   case RECIPE_CONST:
     return rational_cmp(a->value, b->value) == 0;
+  case RECIPE_LIST:
+    for (int64_t i = 0; i < a->dims[0]; i++)
+      if (rational_cmp(a->values[i], b->values[i]) != 0)
+        return false;
+    return true;
   case RECIPE_ADD:
   case RECIPE_SUB:
   case RECIPE_MUL:
@@ -162,6 +181,7 @@ bool recipe_equal(const Recipe *a, const Recipe *b) {
     return memcmp(a->axes, b->axes, (size_t)a->rank * sizeof *a->axes) == 0 &&
            recipe_equal(a->a, b->a);
   case RECIPE_SQRT:
+  case RECIPE_SUM:
   case RECIPE_RESHAPE:
   case RECIPE_PAD:
     return recipe_equal(a->a, b->a);
@@ -174,7 +194,7 @@ bool recipe_equal(const Recipe *a, const Recipe *b) {
 static const char *const op_names[] = {
     [RECIPE_ADD] = "add",         [RECIPE_SUB] = "sub",   [RECIPE_MUL] = "mul",
     [RECIPE_DIV] = "div",         [RECIPE_SQRT] = "sqrt", [RECIPE_RESHAPE] = "reshape",
-    [RECIPE_PERMUTE] = "permute", [RECIPE_PAD] = "pad",
+    [RECIPE_PERMUTE] = "permute", [RECIPE_PAD] = "pad", [RECIPE_SUM] = "sum",
 };
 
 /* Plain ASCII on purpose: no locale, and no surprise from <ctype.h> with negative chars. */
@@ -222,11 +242,19 @@ void recipe_print(Writer *w, const Recipe *recipe) {
   case RECIPE_CONST:
     print_const(w, recipe->value);
     return;
+  case RECIPE_LIST:
+    for (int64_t i = 0; i < recipe->dims[0]; i++) {
+      write_text(w, i ? ", " : "[");
+      print_const(w, recipe->values[i]);
+    }
+    write_text(w, "]");
+    return;
   case RECIPE_ADD:
   case RECIPE_SUB:
   case RECIPE_MUL:
   case RECIPE_DIV:
   case RECIPE_SQRT:
+  case RECIPE_SUM:
   case RECIPE_RESHAPE:
   case RECIPE_PERMUTE:
   case RECIPE_PAD:
@@ -376,20 +404,31 @@ static const Recipe *parse_tensor(Parser *p, const char *name) {
   return recipe_tensor(p->arena, name, rank, dims);
 }
 
-static const Recipe *parse_number(Parser *p) {
+static bool parse_number(Parser *p, Rational *value) {
   const char *begin = p->at;
   if (*p->at == '-' || *p->at == '+')
     p->at++;
   while (is_digit(*p->at) || *p->at == '.' || *p->at == '/' || *p->at == 'e' || *p->at == 'E' ||
          ((*p->at == '-' || *p->at == '+') && (p->at[-1] == 'e' || p->at[-1] == 'E')))
     p->at++;
-  Rational value;
-  if (!rational_parse(begin, (size_t)(p->at - begin), &value)) {
-    p->at = begin;
-    fail(p, "malformed number");
-    return NULL;
-  }
-  return recipe_const(p->arena, value);
+  if (rational_parse(begin, (size_t)(p->at - begin), value))
+    return true;
+  p->at = begin;
+  fail(p, "malformed number");
+  return false;
+}
+
+/* The numbers of a list, of which there is at least one; the opening bracket has been read. */
+static const Recipe *parse_numbers(Parser *p) {
+  VEC(Rational) values = {0};
+  do {
+    Rational value;
+    skip_space(p);
+    if (!parse_number(p, &value))
+      return NULL;
+    VEC_PUSH(p->arena, values, value);
+  } while (accept(p, ','));
+  return expect(p, ']') ? recipe_list(p->arena, values.at, (int64_t)values.len) : NULL;
 }
 
 static const Recipe *parse_expr(Parser *p, int depth);
@@ -403,6 +442,13 @@ static const Recipe *parse_op(Parser *p, RecipeKind kind, int depth) {
   int64_t values[RECIPE_MAX_RANK], elems;
   if (kind == RECIPE_SQRT)
     return expect(p, ')') ? recipe_sqrt(p->arena, a) : NULL;
+  if (kind == RECIPE_SUM) {
+    if (a->rank == 0) {
+      fail(p, "sum of a number");
+      return NULL;
+    }
+    return expect(p, ')') ? recipe_sum(p->arena, a) : NULL;
+  }
   if (!expect(p, ','))
     return NULL;
   if (kind == RECIPE_RESHAPE) {
@@ -450,9 +496,12 @@ static const Recipe *parse_expr(Parser *p, int depth) {
     fail(p, "too deeply nested");
     return NULL;
   }
+  Rational value;
   skip_space(p);
   if (is_digit(*p->at) || *p->at == '-' || *p->at == '+')
-    return parse_number(p);
+    return parse_number(p, &value) ? recipe_const(p->arena, value) : NULL;
+  if (accept(p, '['))
+    return parse_numbers(p);
   if (*p->at == '"') {
     p->at++;
     return parse_tensor(p, parse_quoted(p));
@@ -569,7 +618,9 @@ static void combine_row(RecipeKind kind, double *out, const double *a, int64_t s
     return;
   case RECIPE_TENSOR:
   case RECIPE_CONST:
+  case RECIPE_LIST:
   case RECIPE_SQRT:
+  case RECIPE_SUM:
   case RECIPE_RESHAPE:
   case RECIPE_PAD:
     break;
@@ -680,6 +731,10 @@ static void evaluate(Arena *scratch, const Recipe *recipe, const Weights *weight
   case RECIPE_CONST:
     out[0] = rational_to_double(recipe->value);
     return;
+  case RECIPE_LIST:
+    for (int64_t i = 0; i < recipe->dims[0]; i++)
+      out[i] = rational_to_double(recipe->values[i]);
+    return;
   case RECIPE_ADD:
   case RECIPE_SUB:
   case RECIPE_MUL:
@@ -691,6 +746,16 @@ static void evaluate(Arena *scratch, const Recipe *recipe, const Weights *weight
     int64_t elems = recipe_elems(recipe);
     for (int64_t i = 0; i < elems; i++)
       out[i] = sqrt(out[i]);
+    return;
+  }
+  case RECIPE_SUM: {
+    const double *a = evaluate_new(scratch, recipe->a, weights);
+    int64_t n = recipe_elems(recipe->a) / recipe->dims[0];
+    for (int64_t i = 0; i < recipe->dims[0]; i++) {
+      out[i] = 0;
+      for (int64_t k = 0; k < n; k++)
+        out[i] += a[i * n + k];
+    }
     return;
   }
   case RECIPE_RESHAPE:

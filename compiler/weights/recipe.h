@@ -24,11 +24,13 @@ enum { RECIPE_MAX_RANK = 6 };
 typedef enum RecipeKind {
   RECIPE_TENSOR,  /* a tensor of the weights file, by name, with its shape: printed NAME[8,3,3,3] */
   RECIPE_CONST,   /* a rational, rank 0 */
+  RECIPE_LIST,    /* rationals, rank 1: printed [1, 2/3] */
   RECIPE_ADD,     /* operands broadcast as in NumPy */
   RECIPE_SUB,
   RECIPE_MUL,
   RECIPE_DIV,
   RECIPE_SQRT,
+  RECIPE_SUM,     /* over all dimensions but the first */
   RECIPE_RESHAPE, /* same elements, another shape */
   RECIPE_PERMUTE, /* axes: result dimension i is operand dimension axes[i] */
   RECIPE_PAD      /* zeros at the end of dimensions, up to a larger shape of the same rank */
@@ -42,13 +44,16 @@ struct Recipe {
   const Recipe *a, *b;
   const char *name; /* TENSOR */
   Rational value;   /* CONST */
+  const Rational *values; /* LIST */
   int axes[RECIPE_MAX_RANK]; /* PERMUTE */
 };
 
 const Recipe *recipe_tensor(Arena *arena, const char *name, int rank, const int64_t *dims);
 const Recipe *recipe_const(Arena *arena, Rational value);
+const Recipe *recipe_list(Arena *arena, const Rational *values, int64_t n); /* the values are kept, not copied */
 const Recipe *recipe_binary(Arena *arena, RecipeKind kind, const Recipe *a, const Recipe *b); /* BUG if not broadcastable */
 const Recipe *recipe_sqrt(Arena *arena, const Recipe *a);
+const Recipe *recipe_sum(Arena *arena, const Recipe *a); /* BUG if of rank 0 */
 const Recipe *recipe_reshape(Arena *arena, const Recipe *a, int rank, const int64_t *dims);
 const Recipe *recipe_permute(Arena *arena, const Recipe *a, const int *axes);
 

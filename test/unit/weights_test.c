@@ -341,6 +341,8 @@ static void test_text(void) {
       "mul(conv0.weight[8,3,3,3], reshape(div(bn.w[8], sqrt(add(bn.v[8], 0.001))), [8, 1, 1, 1]))",
       "permute(a[2,3,4], [2, 0, 1])",
       "sub(a[2,1], b[3])",
+      "[1, -2/3, 0.5]",
+      "sum(mul(a[2,3,4], reshape([1, 2, 3], [1, 3, 1])))",
   };
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
     const char *error = "";
@@ -384,6 +386,11 @@ static void test_text(void) {
                                     "sqrt(a[2], b[2])",
                                     "reshape(a[4], [2, 3])",
                                     "reshape(a[4])",
+                                    "[]",
+                                    "[1, a[2]]",
+                                    "[1",
+                                    "sum(3)",
+                                    "sum(a[2], b[2])",
                                     "permute(a[2,3], [0])",
                                     "permute(a[2,3], [0, 0])",
                                     "permute(a[2,3], [0, 2])",
@@ -465,6 +472,9 @@ static void test_evaluate(void) {
   VALUES("add(w[2,3], v[3])", 10, 21, 32, 13, 24, 35);
   VALUES("sub(v[3], w[2,3])", 10, 19, 28, 7, 16, 25);
   VALUES("div(v[3], 10)", 1, 2, 3);
+  VALUES("add(w[2,3], [1/2, 0, -1])", 0.5, 1, 1, 3.5, 4, 4);
+  VALUES("sum(w[2,3])", 3, 12);
+  VALUES("sum(reshape(w[2,3], [3, 1, 2]))", 1, 5, 9);
   VALUES("sqrt(mul(w[2,3], w[2,3]))", 0, 1, 2, 3, 4, 5);
   VALUES("permute(w[2,3], [1, 0])", 0, 3, 1, 4, 2, 5);
   VALUES("permute(reshape(w[2,3], [1, 2, 1, 3]), [3, 2, 1, 0])", 0, 3, 1, 4, 2, 5);
