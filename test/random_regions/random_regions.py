@@ -22,7 +22,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
 
 from networks import (PREFIX, Failure, Jit, compare_bits, harness, network_and_options,  # noqa: E402
-                      ports_of_header, random_floats, read_two_runs, report, run)
+                      ports_of_header, random_values, read_two_runs, report, run)
 
 
 def partition(numbers, paths):
@@ -95,7 +95,7 @@ class Network:
         self.arguments += ["--weights", "random:1"]
         run([options.mncc, self.file] + self.arguments + ["--prefix", PREFIX, "-o", self.path("model.c")])
         self.inputs, self.outputs = ports_of_header(self.path("model.h"))
-        data = [random_floats(i, port.elems) for i, port in enumerate(self.inputs)]
+        data = [random_values(i, port) for i, port in enumerate(self.inputs)]
         with open(self.path("in.bin"), "wb") as file:
             for values in data:
                 file.write(values.tobytes())

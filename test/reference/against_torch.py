@@ -79,10 +79,10 @@ def write_safetensors(path, state):
 
 
 def input_shapes(mncc, file, arguments):
-    """Name and dimensions of each input, from the network as mncc has expanded it."""
+    """Name, type and dimensions of each input, from the network as mncc has expanded it."""
     text = run([mncc, file] + arguments + ["--emit=network"])
-    found = re.findall(r"^ *input (\w+): f32\[([0-9, ]+)\];", text, re.M)
-    return [(name, [int(dim) for dim in dims.split(",")]) for name, dims in found]
+    found = re.findall(r"^ *input (\w+): (f32|u8)\[([0-9, ]+)\];", text, re.M)
+    return [(name, elem, [int(dim) for dim in dims.split(",")]) for name, elem, dims in found]
 
 
 def load_outputs(path, names):
@@ -104,8 +104,9 @@ def compare(options, text, work):
 
     command = [options.mncc, "run", file] + arguments + weights
     inputs = []
-    for name, dims in input_shapes(options.mncc, file, arguments):
-        inputs.append(numbers.normal(0, 2, dims).astype(np.float32))
+    for name, elem, dims in input_shapes(options.mncc, file, arguments):
+        inputs.append(numbers.normal(0, 2, dims).astype(np.float32) if elem == "f32" else
+                      numbers.randint(0, 256, dims).astype(np.uint8))
         np.save(at(f"in.{name}.npy"), inputs[-1])
         command += ["--input", at(f"in.{name}.npy")]
     if not inputs:

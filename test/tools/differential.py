@@ -17,7 +17,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from networks import (PREFIX, SANITIZE, WARNINGS, Failure, Jit, compare_bits, harness,
-                      network_and_options, ports_of_header, random_floats, read_two_runs,
+                      network_and_options, ports_of_header, random_values, read_two_runs,
                       relative_difference, report, run)
 
 # name: mncc's options. The first is the one that every compiler builds.
@@ -68,7 +68,7 @@ class Model:
     def prepare(self):
         folder = self.emit(*FORMS[0], False)
         self.inputs, self.outputs = ports_of_header(os.path.join(folder, "model.h"))
-        self.data = [random_floats(self.options.seed + i, port.elems)
+        self.data = [random_values(self.options.seed + i, port)
                      for i, port in enumerate(self.inputs)]
         with open(self.path("in.bin"), "wb") as file:
             for values in self.data:

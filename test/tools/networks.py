@@ -35,10 +35,10 @@ def network_and_options(text):
 
 
 class Port:
-    """An input or output: its name, the macro of its size, and its dimensions."""
+    """An input or output: its name, the macro of its size, its type and its dimensions."""
 
-    def __init__(self, name, macro, dims):
-        self.name, self.macro, self.dims = name, macro, dims
+    def __init__(self, name, macro, elem, dims):
+        self.name, self.macro, self.elem, self.dims = name, macro, elem, dims
         self.elems = 1
         for dim in dims:
             self.elems *= dim
@@ -47,14 +47,14 @@ class Port:
 def ports_of_header(path):
     """The inputs and the outputs, in the order of the run function's arguments."""
     text = open(path).read()
-    found = re.findall(r"^ \*   (input|output) +(\w+): f32((?:\[\d+\])+),", text, re.M)
+    found = re.findall(r"^ \*   (input|output) +(\w+): (f32|u8)((?:\[\d+\])+),", text, re.M)
     # In the same order: a name that C or C++ reserves has an underscore that its macros lack.
     macros = {kind: re.findall(rf"^#define ({PREFIX.upper()}_{word}_\w+_BYTES) ", text, re.M)
               for kind, word in (("input", "IN"), ("output", "OUT"))}
     ports = {"input": [], "output": []}
-    for kind, name, dims in found:
+    for kind, name, elem, dims in found:
         macro = macros[kind][len(ports[kind])]
-        ports[kind].append(Port(name, macro, [int(d) for d in re.findall(r"\d+", dims)]))
+        ports[kind].append(Port(name, macro, elem, [int(d) for d in re.findall(r"\d+", dims)]))
     if not ports["input"] or not ports["output"]:
         raise Failure(f"{path} lists no inputs or no outputs")
     return ports["input"], ports["output"]
@@ -69,9 +69,18 @@ def random_floats(seed, count):
     return values
 
 
+def random_values(seed, port):
+    """What an input of that type may hold."""
+    if port.elem == "u8":
+        numbers = random.Random(seed)
+        return array.array("B", (numbers.randrange(256) for _ in range(port.elems)))
+    return random_floats(seed, port.elems)
+
+
 def write_npy(path, dims, values):
+    descr = "<f4" if values.typecode == "f" else "|u1"
     shape = ", ".join(map(str, dims)) + ("," if len(dims) == 1 else "")
-    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}"
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}"
     header += " " * (-(len(header) + 11) % 64) + "\n"
     with open(path, "wb") as file:
         file.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
@@ -193,9 +202,10 @@ def harness(inputs, outputs, blob):
     text.append(f"  Area arena = area_new({up}_ARENA_BYTES, {align}, 0xff);")
     arguments.append("arena.at")
     for i, port in enumerate(inputs):
-        text += [f"  Area in{i} = area_new({port.macro}, sizeof(float), 0xff);",
+        elem = "uint8_t" if port.elem == "u8" else "float"
+        text += [f"  Area in{i} = area_new({port.macro}, sizeof({elem}), 0xff);",
                  f"  read_area(&in{i}, in);"]
-        arguments.append(f"(const float *)(const void *)in{i}.at")
+        arguments.append(f"(const {elem} *)(const void *)in{i}.at")
     for i, port in enumerate(outputs):
         text.append(f"  Area out{i} = area_new({port.macro}, sizeof(float), 0xff);")
         arguments.append(f"(float *)(void *)out{i}.at")
