@@ -3,7 +3,7 @@
  * as [kh, kw, in, out], the order in which the loops read them. */
 #include "ops/family.h"
 
-enum { KERNEL, CHANNELS, STRIDE, PADDING, DILATION, BIAS }; /* conv */
+enum { KERNEL, CHANNELS, STRIDE, PADDING, DILATION, GROUPS, BIAS }; /* conv */
 enum { DW_KERNEL, DW_STRIDE, DW_PADDING, DW_DILATION, DW_MULTIPLIER, DW_BIAS };
 
 #define ONE_BY_ONE {.i = {1, 1}}
@@ -66,10 +66,16 @@ static const char *conv_infer(Arena *arena, OpCall *call) {
     problem = conv_window(arena, call, KERNEL, STRIDE, PADDING, DILATION, &window);
   if (problem)
     return problem;
-  call->output =
-      (Shape){ELEM_F32, 3, {window.out[0], window.out[1], call->attrs[CHANNELS].i[0]}};
+  int64_t in = call->inputs[0].dims[2], out = call->attrs[CHANNELS].i[0], groups = call->attrs[GROUPS].i[0];
+  if (in % groups || out % groups)
+    return arena_printf(arena, "%lld groups must divide both the %lld input and the %lld output channels",
+                        (long long)groups, (long long)in, (long long)out);
+  call->output = (Shape){ELEM_F32, 3, {window.out[0], window.out[1], out}};
   return NULL;
 }
+
+/* Input channels that one output channel reads. */
+static int64_t conv_depth(const OpCall *call) { return call->inputs[0].dims[2] / call->attrs[GROUPS].i[0]; }
 
 static const char *depthwise_infer(Arena *arena, OpCall *call) {
   const char *problem = need_map(arena, call);
@@ -94,7 +100,7 @@ static int with_bias(OpWeight *weights, bool bias, int64_t channels) {
 
 static int conv_weights(const OpCall *call, OpWeight *weights) {
   const int64_t *k = call->attrs[KERNEL].i;
-  int64_t in = call->inputs[0].dims[2], out = call->output.dims[2];
+  int64_t in = conv_depth(call), out = call->output.dims[2];
   weights[0] = (OpWeight){"weight", ROLE_KERNEL, true, 4, {out, in, k[0], k[1]}, in * k[0] * k[1]};
   return with_bias(weights, call->attrs[BIAS].i[0], out);
 }
@@ -108,7 +114,7 @@ static int depthwise_weights(const OpCall *call, OpWeight *weights) {
 
 static int64_t conv_macs(const OpCall *call) {
   const int64_t *k = call->attrs[KERNEL].i;
-  return shape_elems(&call->output) * k[0] * k[1] * call->inputs[0].dims[2];
+  return shape_elems(&call->output) * k[0] * k[1] * conv_depth(call);
 }
 
 static int64_t depthwise_macs(const OpCall *call) {
@@ -144,7 +150,7 @@ static void conv_compute(Arena *arena, const OpCall *call, Compute *compute) {
   shape_hwc(&call->inputs[0], in);
   shape_hwc(&call->output, compute->out);
   compute->n_reduce = 3;
-  const int64_t reduce[3] = {window.kernel[0], window.kernel[1], in[2]};
+  const int64_t reduce[3] = {window.kernel[0], window.kernel[1], conv_depth(call)};
   const char *const labels[3] = {"ky", "kx", "k"};
   for (int i = 0; i < 3; i++) {
     compute->reduce[i] = reduce[i];
@@ -155,7 +161,11 @@ static void conv_compute(Arena *arena, const OpCall *call, Compute *compute) {
   window_access(&window, x->access);
   x->access[2] = (AccessDim){0};
   x->access[2].coef[DIM_R + 2] = 1;
-  *w = (Operand){.is_weight = true, .source = 0, .rank = 4, .dims = {reduce[0], reduce[1], in[2], compute->out[2]}};
+  int64_t groups = call->attrs[GROUPS].i[0];
+  if (groups > 1) /* the first channel of the output channel's group */
+    x->access[2].quotient =
+        (AccessQuotient){.times = reduce[2], .dim = DIM_C, .coef = 1, .divide = compute->out[2] / groups};
+  *w = (Operand){.is_weight = true, .source = 0, .rank = 4, .dims = {reduce[0], reduce[1], reduce[2], compute->out[2]}};
   for (int i = 0; i < 4; i++)
     w->access[i].coef[i < 3 ? DIM_R + i : DIM_C] = 1;
   sum_of_products(arena, compute, call->attrs[BIAS].i[0]);
@@ -201,11 +211,10 @@ static const Recipe *depthwise_pack(Arena *arena, const OpCall *call, int i, con
   return recipe_reshape(arena, recipe_permute(arena, recipe, axes), 3, (int64_t[]){k[0], k[1], call->output.dims[2]});
 }
 
-/* Both kinds: `per_input` inputs are summed for output channel o, starting at channel first(o). */
+/* Both kinds: an output channel sums `depth` input channels, those of its group; a group has `group` outputs. */
 static void evaluate_window(const OpCall *call, const Window *window, const EvalTensor *input, const double *const *weights,
-                            bool bias, int64_t multiplier, float *output) {
+                            bool bias, int64_t depth, int64_t group, float *output) {
   const int64_t *in = input->shape.dims, *out = call->output.dims;
-  int64_t depth = multiplier ? 1 : in[2];
   for (int64_t y = 0; y < out[0]; y++)
     for (int64_t x = 0; x < out[1]; x++)
       for (int64_t o = 0; o < out[2]; o++) {
@@ -217,7 +226,7 @@ static void evaluate_window(const OpCall *call, const Window *window, const Eval
             if (row < 0 || row >= in[0] || column < 0 || column >= in[1])
               continue;
             for (int64_t i = 0; i < depth; i++) {
-              int64_t channel = multiplier ? o / multiplier : i;
+              int64_t channel = o / group * depth + i;
               sum += (double)input->data[(row * in[1] + column) * in[2] + channel] *
                      weights[0][((o * depth + i) * window->kernel[0] + ky) * window->kernel[1] + kx];
             }
@@ -228,12 +237,13 @@ static void evaluate_window(const OpCall *call, const Window *window, const Eval
 
 static void conv_evaluate(const OpCall *call, const EvalTensor *inputs, const double *const *weights, float *output) {
   Window window = conv_known_window(call);
-  evaluate_window(call, &window, &inputs[0], weights, call->attrs[BIAS].i[0], 0, output);
+  evaluate_window(call, &window, &inputs[0], weights, call->attrs[BIAS].i[0], conv_depth(call),
+                  call->output.dims[2] / call->attrs[GROUPS].i[0], output);
 }
 
 static void depthwise_evaluate(const OpCall *call, const EvalTensor *inputs, const double *const *weights, float *output) {
   Window window = depthwise_known_window(call);
-  evaluate_window(call, &window, &inputs[0], weights, call->attrs[DW_BIAS].i[0], call->attrs[DW_MULTIPLIER].i[0], output);
+  evaluate_window(call, &window, &inputs[0], weights, call->attrs[DW_BIAS].i[0], 1, call->attrs[DW_MULTIPLIER].i[0], output);
 }
 
 static void write_torch_conv(Writer *w, const Window *window, int64_t in, int64_t out, int64_t groups, bool bias) {
@@ -245,7 +255,8 @@ static void write_torch_conv(Writer *w, const Window *window, int64_t in, int64_
 
 static void conv_torch_module(Writer *w, const OpCall *call) {
   Window window = conv_known_window(call);
-  write_torch_conv(w, &window, call->inputs[0].dims[2], call->output.dims[2], 1, call->attrs[BIAS].i[0]);
+  write_torch_conv(w, &window, call->inputs[0].dims[2], call->output.dims[2], call->attrs[GROUPS].i[0],
+                   call->attrs[BIAS].i[0]);
 }
 
 static void depthwise_torch_module(Writer *w, const OpCall *call) {
@@ -275,12 +286,14 @@ const OpDef op_conv = {
     .doc = "convolution; 1x1 is the pointwise convolution",
     .min_inputs = 1,
     .max_inputs = 1,
-    .n_attrs = 6,
+    .n_attrs = 7,
     .attrs = {{.name = "kernel", .type = ATTR_KERNEL, .required = true, .min = 1, .doc = "height x width of the window"},
               {.name = "channels", .type = ATTR_INT, .required = true, .min = 1, .doc = "output channels"},
               {.name = "stride", .type = ATTR_KERNEL, .value = ONE_BY_ONE, .min = 1, .doc = "step of the window"},
               {.name = "padding", .type = ATTR_PADDING, .value = {.padding = PADDING_SAME}, .doc = "zeros around the input"},
               {.name = "dilation", .type = ATTR_KERNEL, .value = ONE_BY_ONE, .min = 1, .doc = "distance between taps"},
+              {.name = "groups", .type = ATTR_INT, .value = {.i = {1}}, .min = 1,
+               .doc = "input and output channels fall into so many groups, each reading its own"},
               {.name = "bias", .type = ATTR_BOOL, .doc = "add a learned constant per channel"}},
     .infer = conv_infer,
     .weights = conv_weights,

@@ -161,3 +161,21 @@ const OpDef op_maxpool = {
     .evaluate = maxpool_evaluate,
     .torch_forward = maxpool_torch_forward,
 };
+
+/* The average without its attributes: all zero, they ask for the whole map. */
+static void mean_torch_forward(Writer *w, const OpCall *call, const char *self, const char *const *x) {
+  (void)call;
+  (void)self;
+  write_f(w, "%s.mean((2, 3), keepdim=True)", x[0]);
+}
+
+const OpDef op_mean = {
+    .name = "mean",
+    .doc = "mean over height and width, which become 1",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .infer = pool_infer,
+    .compute = avgpool_compute,
+    .evaluate = avgpool_evaluate,
+    .torch_forward = mean_torch_forward,
+};
