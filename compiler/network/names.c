@@ -168,8 +168,11 @@ const char *callee_path(Builder *b, const Ast *node, const char *name) {
     size_t total = map_get(&frame->info->totals, intern(b->arena, name));
     ordinal = (total == MAP_NONE ? 0 : total) + frame->extra++;
   }
-  return intern(b->arena,
-                arena_printf(b->arena, "%s%s%zu%s", frame->prefix, name, ordinal, frame->suffix));
+  /* The first relu6 and the 61st relu are two. */
+  char last = name[strlen(name) - 1];
+  const char *separator = last >= '0' && last <= '9' ? "_" : "";
+  return intern(b->arena, arena_printf(b->arena, "%s%s%s%zu%s", frame->prefix, name, separator,
+                                       ordinal, frame->suffix));
 }
 
 /* ---- suggestions ---- */
@@ -187,7 +190,7 @@ const char *suggestion(Builder *b, const Env *env, const char *word, bool callee
         names[n++] = entry->name;
     }
   for (size_t i = 0; callees && i < op_count() && n < CAP; i++)
-    if (!op_at(i)->internal)
+    if (!op_at(i)->internal && !op_at(i)->refusal)
       names[n++] = op_at(i)->name;
   if (callees)
     add_builtin_names(names, &n, CAP);
