@@ -2,7 +2,7 @@
  * into the finish, and the recipe behind each weight operand. */
 #include "graph/graph.h"
 
-/* Weight sources: the owner (0 the node, 1 + t tail t) and its weight number. */
+/* Weight sources: the owner (0 the node, 1 + t tail t) and its weight number, or behind those its table's. */
 enum { SOURCES_PER_OWNER = 8 };
 
 /* x * scale[c] + shift[c], for operators that are nothing else. Weight sources 0 and 1 are scale and shift. */
@@ -82,6 +82,8 @@ const Recipe *node_weight(Arena *arena, const Node *node, int source) {
     call->def->channel_affine(arena, call, weights, &affine[0], &affine[1]);
     return affine[i];
   }
+  if (i >= OP_MAX_WEIGHTS)
+    return call->def->table(arena, call, i - OP_MAX_WEIGHTS);
   return call->def->pack ? call->def->pack(arena, call, i, weights[i]) : weights[i];
 }
 
@@ -90,6 +92,9 @@ const char *node_weight_name(const Node *node, int source) {
   const OpCall *call = owner ? &node->tails[owner - 1].call : &node->call;
   if (!call->def->compute)
     return i ? "shift" : "scale";
+  static const char *const tables[SOURCES_PER_OWNER - OP_MAX_WEIGHTS] = {"table0", "table1", "table2", "table3"};
+  if (i >= OP_MAX_WEIGHTS)
+    return tables[i - OP_MAX_WEIGHTS];
   OpWeight weights[OP_MAX_WEIGHTS];
   op_call_weights(call, weights);
   return weights[i].suffix;

@@ -444,6 +444,10 @@ static void feed_in(Application *a) {
 
 static Val apply_operator(Builder *b, Env *env, const Ast *callee, const OpDef *def,
                           const Val *chain) {
+  if (def->refusal) {
+    build_error(b, callee->loc, "'%s' is not supported: %s", def->name, def->refusal);
+    return val_unknown();
+  }
   Application a = {.b = b, .env = env, .callee = callee, .def = def};
   int errors = b->errors;
   a.layer = ARENA_NEW(b->arena, Layer);

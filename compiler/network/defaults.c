@@ -58,11 +58,11 @@ void declare_defaults(Builder *b, Env *env, const AstItem *item) {
   for (size_t i = 0; i < item->defaults.len; i++) {
     const Ast *apply = item->defaults.at[i];
     const OpDef *op = op_find(apply->name);
-    if (!op || op->internal) {
+    if (!op || op->internal || op->refusal) {
       const char *names[512];
       size_t n = 0;
       for (size_t k = 0; k < op_count() && n < sizeof names / sizeof *names; k++)
-        if (!op_at(k)->internal)
+        if (!op_at(k)->internal && !op_at(k)->refusal)
           names[n++] = op_at(k)->name;
       const char *near = nearest_word(apply->name, names, n);
       build_error(b, apply->name_loc, "'%.200s' is no operator, and only operators have defaults%s%s%s",

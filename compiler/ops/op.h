@@ -133,6 +133,9 @@ struct OpDef {
   /* Weight `i` in the layout that compute's access maps index, from its PyTorch layout. Null: unchanged. */
   const Recipe *(*pack)(Arena *arena, const OpCall *call, int i, const Recipe *recipe);
 
+  /* Constants that compute reads beside the weights; the i-th is weight source OP_MAX_WEIGHTS + i. */
+  const Recipe *(*table)(Arena *arena, const OpCall *call, int i);
+
   /* Instead of compute: calls of smaller operators, in order. Operand numbers: 0.. are the call's inputs, then the
    * results of earlier steps. The last result is the call's. Returns the number of steps. */
   int (*expand)(Arena *arena, const OpCall *call, OpStep *steps);
@@ -171,6 +174,9 @@ struct OpDef {
    * expression of forward; `self` is the module's name, x[i] the inputs (NCHW tensors, or [N, n]). */
   void (*torch_module)(Writer *w, const OpCall *call);
   void (*torch_forward)(Writer *w, const OpCall *call, const char *self, const char *const *x);
+
+  /* The name is known, the operator not supported: the reason, and what would do. Nothing else is set then. */
+  const char *refusal;
 
   bool internal; /* result of expansion only: not applicable by name */
 };

@@ -45,6 +45,10 @@ void op_print_all(Writer *w) {
   write_text(w, "# Operators\n\nPrinted by `mncc --print-ops` from the table in compiler/ops. Attributes may be given in the "
                 "order\nlisted, or by name. Tensors are [height, width, channels], or [n].\n");
   for (size_t i = 0; i < op_count(); i++)
-    if (!op_at(i)->internal)
+    if (!op_at(i)->internal && !op_at(i)->refusal)
       print_op(w, op_at(i));
+  write_text(w, "\n## Not supported\n\nThese names are errors that say what would do.\n\n| operator | why |\n|---|---|\n");
+  for (size_t i = 0; i < op_count(); i++)
+    if (op_at(i)->refusal)
+      write_f(w, "| %s | %s |\n", op_at(i)->name, op_at(i)->refusal);
 }
