@@ -32,7 +32,7 @@
 #include "support/vec.h"
 #include "support/writer.h"
 
-enum { AST_MAX_DEPTH = 1000, AST_MAX_INCLUDES = 200 };
+enum { AST_MAX_DEPTH = 1000, AST_MAX_INCLUDES = 200, AST_MAX_NAME = 200 };
 
 typedef struct Ast Ast; /* an expression, a flow, or a stage */
 

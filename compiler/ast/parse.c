@@ -9,7 +9,7 @@
 #include "grammar/scan.h"
 
 /* flex counts in int, and nobody writes a network of this size. */
-enum { MAX_SOURCE_BYTES = 64 << 20 };
+enum { MAX_SOURCE_BYTES = 16 << 20 };
 
 /* Null after an error: this is no text, or too much. */
 static yyscan_t open_scanner(AstBuilder *b) {

@@ -208,6 +208,8 @@ static bool convert(Builder *b, const OpDef *op, int index, const Ast *ast, cons
 const char *path_problem(const char *path) {
   if (!*path)
     return "it is empty";
+  if (strlen(path) > MAX_PATH)
+    return "it is too long";
   for (const char *c = path; *c; c++) {
     if ((unsigned char)*c < ' ' || *c == 127)
       return "it has a control character";
@@ -292,6 +294,12 @@ static Val finish_layer(Builder *b, Layer *layer) {
   }
   if (!check_shape(b, layer->loc, call->def->name, &call->output) || !add_weights(b, layer))
     return val_unknown();
+  if (strlen(layer->path) > MAX_PATH) {
+    build_error(b, layer->loc, "the path '%.40s...' has more than %d characters", layer->path,
+                MAX_PATH);
+    b->stop = true;
+    return val_unknown();
+  }
   size_t before = map_get(&b->paths, layer->path);
   if (before != MAP_NONE) {
     if (build_error(b, layer->loc,

@@ -382,18 +382,17 @@ static void take_output_args(Builder *b, Env *env, const Ast *stage, NetworkOutp
 static void run_output(Builder *b, Env *env, const Ast *stage, Val chain) {
   Network *network = b->network;
   b->outputs_named++;
-  for (size_t i = 0; i < network->outputs.len; i++)
-    if (strcmp(network->outputs.at[i].name, stage->name) == 0) {
-      if (build_error(b, stage->name_loc, "there are two outputs '%s'", stage->name))
-        diag_note(b->diag, network->outputs.at[i].loc, "the first is here");
-      return;
-    }
-  for (size_t i = 0; i < network->inputs.len; i++)
-    if (strcmp(network->inputs.at[i]->name, stage->name) == 0) {
-      build_error(b, stage->name_loc, "'%s' is an input; choose another name for the output",
-                  stage->name);
-      return;
-    }
+  const char *name = intern(b->arena, stage->name);
+  size_t before = map_get(&b->outputs, name);
+  if (before != MAP_NONE) {
+    if (build_error(b, stage->name_loc, "there are two outputs '%s'", name))
+      diag_note(b->diag, network->outputs.at[before].loc, "the first is here");
+    return;
+  }
+  if (map_get(&b->inputs, name) != MAP_NONE) {
+    build_error(b, stage->name_loc, "'%s' is an input; choose another name for the output", name);
+    return;
+  }
   if (chain.kind != VAL_TENSOR)
     return;
   if (chain.tensor->shape.elem != ELEM_F32) {
@@ -401,9 +400,9 @@ static void run_output(Builder *b, Env *env, const Ast *stage, Val chain) {
                 shape_text(b->arena, &chain.tensor->shape));
     return;
   }
-  NetworkOutput output = {
-      .name = intern(b->arena, stage->name), .tensor = chain.tensor, .loc = stage->name_loc};
+  NetworkOutput output = {.name = name, .tensor = chain.tensor, .loc = stage->name_loc};
   take_output_args(b, env, stage, &output);
+  map_put(b->arena, &b->outputs, name, network->outputs.len);
   VEC_PUSH(b->arena, network->outputs, output);
 }
 
@@ -545,6 +544,7 @@ static void run_input(Builder *b, Env *env, const AstItem *item) {
     check_resolution(b, item, &shape);
     Tensor *tensor = ARENA_NEW(b->arena, Tensor);
     *tensor = (Tensor){.name = intern(b->arena, item->name), .shape = shape, .loc = item->name_loc};
+    map_put(b->arena, &b->inputs, tensor->name, network->inputs.len);
     VEC_PUSH(b->arena, network->inputs, tensor);
     val = (Val){.kind = VAL_TENSOR, .tensor = tensor};
     if (item->value)

@@ -13,7 +13,8 @@
 enum {
   MAX_DEPTH = 1500,            /* nested evaluations: keeps the C stack small */
   MAX_CALLS = 200,             /* nested functions and blocks */
-  MAX_STEPS = 3 * 1000 * 1000, /* evaluations in all: a wrong recursion ends */
+  MAX_STEPS = 1000 * 1000,     /* evaluations in all: a wrong recursion ends */
+  MAX_PATH = 2000,             /* characters of a layer's path */
   MAX_REPEAT = 10000,
   MAX_LAYERS = 100000,
   MAX_ERRORS = 100 /* then building stops: more would help nobody */
@@ -144,6 +145,8 @@ typedef struct Builder {
 
   Map reported; /* places of errors: one error a place */
   Map paths;    /* path -> index of the layer */
+  Map outputs;  /* name -> index of the output */
+  Map inputs;   /* name -> index of the input */
   Map infos;    /* AstBody * -> index into info */
   VEC(BodyInfo *) info;
   Map file_envs; /* AstFile * -> index into envs */

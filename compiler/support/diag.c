@@ -15,6 +15,8 @@
 
 enum {
   DEFAULT_ERROR_LIMIT = 20,
+  WARNING_LIMIT = 100,
+  MESSAGE_BYTES = 1000, /* of a longer message, the beginning */
   SHOWN_LINE_BYTES = 240, /* of a longer line, a window around the caret is shown */
   WORD_BYTES = 64         /* longer words have no nearest word */
 };
@@ -224,6 +226,12 @@ static void write_as_json(Writer *w, Severity severity, Loc loc, const char *mes
 }
 
 static void show(const Diag *diag, Severity severity, Loc loc, const char *message) {
+  if (strlen(message) > MESSAGE_BYTES) {
+    int len = MESSAGE_BYTES;
+    while (len > 0 && ((unsigned char)message[len] & 0xc0) == 0x80)
+      len--;
+    message = arena_printf(diag->arena, "%.*s...", len, message);
+  }
   Writer w;
   writer_init(&w);
   if (diag->json)
@@ -255,16 +263,22 @@ static void report(Diag *diag, Severity severity, const char *kind, Loc loc, con
   if (promoted)
     severity = SEVERITY_ERROR;
   /* Warnings too are quiet once the limit is passed. */
-  diag->silent = diag->limit_noted || (severity == SEVERITY_ERROR && diag->errors >= limit);
+  bool errors_full = severity == SEVERITY_ERROR && diag->errors >= limit;
+  bool warnings_full = severity == SEVERITY_WARNING && diag->warnings > WARNING_LIMIT;
+  diag->silent = diag->limit_noted || errors_full || warnings_full;
   if (severity == SEVERITY_ERROR)
     diag->errors++;
-  if (diag->silent) {
-    if (!diag->limit_noted)
-      show(diag, SEVERITY_NOTE, (Loc){0},
-           arena_printf(diag->arena, "too many errors; only the first %d are shown", limit));
+  if (warnings_full && diag->warnings == WARNING_LIMIT + 1 && !diag->limit_noted)
+    show(diag, SEVERITY_NOTE, (Loc){0},
+         arena_printf(diag->arena, "too many warnings; only the first %d are shown",
+                      WARNING_LIMIT));
+  if (errors_full && !diag->limit_noted) {
+    show(diag, SEVERITY_NOTE, (Loc){0},
+         arena_printf(diag->arena, "too many errors; only the first %d are shown", limit));
     diag->limit_noted = true;
-    return;
   }
+  if (diag->silent)
+    return;
   const char *message = arena_vprintf(diag->arena, format, args);
   if (promoted || kind)
     message = arena_printf(diag->arena, "%s [%s%s%s%s]", message, promoted ? "-Werror" : "",
