@@ -179,10 +179,15 @@ static const Affine *access_affine(const Nest *n, const AccessDim *access, int e
   return affine_add(n->l->arena, a, affine_scale(n->l->arena, affine_div(n->l->arena, numerator, q->divide), q->times));
 }
 
-/* [row, column] of a tensor walked flat: pixel 0.. of the step behind the rows before it. */
+/* [row, column] of a tensor walked flat: pixel 0.. of the step behind the rows before it. A ring holds whole steps, and
+ * a step begins at a multiple of their rows: said so that the index is seen to stay inside. */
 static void flat_index(const Nest *n, int64_t ring, const Affine **index) {
   Arena *arena = n->l->arena;
-  const Affine *row = ring ? affine_mod(arena, n->dim[DIM_Y], ring) : n->dim[DIM_Y];
+  const Affine *row = n->dim[DIM_Y];
+  if (ring) {
+    int64_t rows = n->stage->step_rows;
+    row = affine_scale(arena, affine_mod(arena, affine_div(arena, row, rows), ring / rows), rows);
+  }
   index[0] = affine_const(arena, 0);
   index[1] = affine_add(arena, affine_scale(arena, row, n->compute->out[1]), n->dim[DIM_X]);
 }

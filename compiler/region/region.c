@@ -32,9 +32,11 @@ static bool reads_own_pixel(const Stage *stage, int o) {
     if (operand->dims[i] != stage->compute.out[i] || operand->access[i].offset != 0 ||
         operand->access[i].quotient.times != 0)
       return false;
-    for (int d = 0; d < n; d++)
-      if (operand->access[i].coef[d] != (d == i))
+    for (int d = 0; d < n; d++) {
+      bool stays = d >= DIM_R && stage->compute.reduce[d - DIM_R] == 1; /* the one tap of a 1x1 window */
+      if (operand->access[i].coef[d] != (d == i) && !stays)
         return false;
+    }
   }
   for (int i = operand->is_weight ? 0 : 2; i < operand->rank; i++)
     if (access_uses(&operand->access[i], DIM_Y) || access_uses(&operand->access[i], DIM_X))
