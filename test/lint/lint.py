@@ -103,7 +103,7 @@ def tests_run(path, text, operators):
 
 def prefixes(text):
     """The FileCheck prefixes that the RUN lines ask for."""
-    run = re.sub(r"\\\n\s*(//|#|;)\s*RUN:", " ", text)
+    run = re.sub(r"\\\n\s*(//|#|;)?\s*RUN:", " ", text)
     found = set()
     for line in run.split("\n"):
         if "RUN:" not in line:
