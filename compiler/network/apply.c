@@ -241,6 +241,10 @@ static bool check_shape(Builder *b, Loc loc, const char *what, const Shape *shap
                   (long long)shape->dims[i], shape_text(b->arena, shape));
       return false;
     }
+  if (shape->rank == 3 && shape->dims[0] > MAX_ROWS) {
+    build_error(b, loc, "%s: %s has more than %d rows", what, shape_text(b->arena, shape), MAX_ROWS);
+    return false;
+  }
   int64_t elems = shape_elems(shape);
   if (elems < 0 || elems > max_extent) {
     build_error(b, loc, "%s: %s has more than 2147483647 elements", what,

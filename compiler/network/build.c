@@ -540,6 +540,10 @@ static void run_input(Builder *b, Env *env, const AstItem *item) {
       }
     }
   }
+  if (fine && shape.rank == 3 && shape.dims[0] > MAX_ROWS) {
+    build_error(b, item->loc, "input '%s' has more than %d rows", item->name, MAX_ROWS);
+    fine = false;
+  }
   if (fine) {
     check_resolution(b, item, &shape);
     Tensor *tensor = ARENA_NEW(b->arena, Tensor);

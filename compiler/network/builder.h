@@ -17,6 +17,7 @@ enum {
   MAX_PATH = 2000,             /* characters of a layer's path */
   MAX_REPEAT = 10000,
   MAX_LAYERS = 100000,
+  MAX_ROWS = 1 << 20, /* of a feature map: its row schedule has a step for each */
   MAX_ERRORS = 100 /* then building stops: more would help nobody */
 };
 

@@ -40,6 +40,7 @@ NETWORKS = {
     "sum": network("x" + " + x" * 20000 + " -> output y;"),
     "digits": flow("dense(" + "1" * 1000000 + ")"),
     "input": "network n() { input x: f32[100000, 100000]; x -> relu -> output y; }",
+    "rows": "network n() { input x: f32[100000000, 1, 1]; x -> conv(3x1, 1) -> output y; }",
     "tensor": "network n() { input x: f32[40000, 40000, 1]; x -> conv(1x1, 2000) -> output y; }",
     "weights": "network n() { input x: f32[1, 1, 40000]; x -> conv(1x1, 2000000) -> output y; }",
     "numbers": "network n() { input x: f32[4] (mean = [" + "1, " * 200000 + "]); x -> relu -> output y; }",
