@@ -169,7 +169,7 @@ static bool named(const Strings *names, const char *name) {
   return false;
 }
 
-static double seconds(void) {
+double pipeline_seconds(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
@@ -181,15 +181,15 @@ static bool must_verify(const Compilation *c, const Pass *pass) {
 }
 
 static bool run_pass(Compilation *c, const Pass *pass) {
-  double start = seconds();
+  double start = pipeline_seconds();
   pass->run(c);
-  double made = seconds();
+  double made = pipeline_seconds();
   if (c->diag->errors)
     return false;
   if (must_verify(c, pass))
     verify(c, pass);
   if (c->options->verbose)
-    fprintf(stderr, "%-20s %8.3f ms, verified in %.3f ms\n", pass->name, 1e3 * (made - start), 1e3 * (seconds() - made));
+    fprintf(stderr, "%-20s %8.3f ms, verified in %.3f ms\n", pass->name, 1e3 * (made - start), 1e3 * (pipeline_seconds() - made));
   if (named(&c->options->print_after, pass->name) || named(&c->options->print_after, "all")) {
     Writer w;
     writer_init(&w);

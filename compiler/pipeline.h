@@ -39,6 +39,9 @@ typedef struct Compilation {
  * behind it, prints its stage to `out` and sets *stopped. */
 bool pipeline_run(Compilation *c, StageKind last, Writer *out, bool *stopped);
 
+/* Seconds of a clock that only goes forward, for --verbose. */
+double pipeline_seconds(void);
+
 /* Prints the current form of a stage. */
 void pipeline_print(Writer *w, const Compilation *c, StageKind stage);
 

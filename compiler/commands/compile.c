@@ -221,7 +221,11 @@ static int compile_program(Session *session, Emit emit) {
   for (int i = 0; i < 4; i++)
     writer_init(&writers[i]);
   Outputs outputs = {0};
+  double start = pipeline_seconds();
   bool ok = emit_program(session, emit, &writers[0]);
+  if (options->verbose)
+    fprintf(stderr, "%-20s %8.3f ms, %zu bytes\n", emit_name(emit),
+            1e3 * (pipeline_seconds() - start), writers[0].len);
   add_output(&outputs, path, &writers[0]);
   if (ok && to_file && (emit == EMIT_C || emit == EMIT_OBJ || emit == EMIT_ASM)) {
     emit_header(&writers[1], program, session->compilation.target, &session->emit);
@@ -293,8 +297,12 @@ static int compile(Session *session) {
 static int compile_one(const Options *options) {
   Session session;
   int status = session_open(&session, options);
+  if (options->verbose)
+    fprintf(stderr, "%s\n", session.source.name ? session.source.name : options->input);
   if (status == EXIT_FINE)
     status = compile(&session);
+  if (options->verbose)
+    fprintf(stderr, "%-20s %8.1f MB\n", "memory", 1e-6 * (double)arena_used_bytes(session.arena));
   session_close(&session);
   return status;
 }
