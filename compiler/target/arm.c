@@ -15,6 +15,9 @@ const Target target_aarch64 = {
     .l1_bytes = 32 * 1024,
     .l2_bytes = 512 * 1024,
     .fma = true,
+    .vector_extensions = true,
+    .c_condition = "defined(__aarch64__) && defined(__ARM_NEON)",
+    .c_flags = "-march=armv8-a",
     .buffer_align = 64,
 };
 
@@ -29,5 +32,8 @@ const Target target_armv7 = {
     .l1_bytes = 32 * 1024,
     .l2_bytes = 256 * 1024,
     .fma = true,
+    .vector_extensions = true,
+    .c_condition = "defined(__ARM_NEON) && defined(__ARM_FEATURE_FMA)",
+    .c_flags = "-march=armv7-a -mfpu=neon-vfpv4 -mfloat-abi=hard",
     .buffer_align = 64,
 };

@@ -4,6 +4,7 @@
  *   c_survey.c   names; what is used, and how large indices become
  *   c_stmt.c     statements, and the temporaries that they need
  *   c_expr.c     indices, and expression trees printed for one lane
+ *   c_vector.c   trees over vector types, for targets whose C has them
  *   c_helper.c   the small functions that expressions call */
 #ifndef MNCC_TARGET_C_EMITTER_H
 #define MNCC_TARGET_C_EMITTER_H
@@ -23,6 +24,13 @@ typedef struct Helper {
   const char *name; /* as claimed: "P_max_f32" */
 } Helper;
 
+/* A vector type or a function on it at the head of the file. */
+typedef struct Prelude {
+  const char *what; /* "": the type; "mem": as it lies in memory; "unsigned"; "splat", "fma", ... */
+  Type type;
+  const char *name;
+} Prelude;
+
 typedef struct Emitter {
   Arena *arena;
   const Program *program;
@@ -39,7 +47,8 @@ typedef struct Emitter {
   double largest; /* magnitude that an index calculation may reach */
   const char *index_type;
   VEC(Helper) helpers;
-  bool needs_string, needs_math, needs_lane_loop;
+  VEC(Prelude) prelude;
+  bool needs_string, needs_math, needs_lane_loop, needs_vector_loop;
 
   Writer *w; /* functions */
   /* within a function */
@@ -101,6 +110,18 @@ bool c_is_plain(Emitter *e, const Expr *expr);
 const Expr *c_below_splat(const Expr *expr);
 /* A shuffle that takes neighbouring lanes of one operand, which a lane loop can do. */
 bool c_is_slice(const Expr *expr);
+
+/* ---- vector types (c_vector.c) ---- */
+
+/* Is a value of this type held in one? */
+bool c_is_vector(const Emitter *e, Type type);
+const char *c_vector_type(Emitter *e, Type type);
+/* Can the operation be printed on whole vectors? Operands that cannot must have temporaries. */
+bool c_spells(const Emitter *e, const Expr *expr);
+void c_vector(Emitter *e, const Expr *expr);
+void c_vector_store(Emitter *e, const Stmt *stmt);
+/* The types and functions that were asked for. */
+void c_write_prelude(Emitter *e, Writer *w);
 
 /* ---- statements (c_stmt.c) ---- */
 

@@ -404,8 +404,8 @@ void c_expr(Emitter *e, const Expr *expr, Lane lane, Tightness wanted) {
   case OP_MAX:
     extremum_c(e, expr, lane, wanted);
     return;
-  case OP_FMA:
-    e->needs_math = true;
+  case OP_FMA: /* a built-in function of compilers that have vector types */
+    e->needs_math = e->needs_math || !e->target->vector_extensions;
     call_c(e, c_helper(e, "fma_f32"), expr, lane);
     return;
   case OP_NEG:

@@ -29,11 +29,38 @@ static void fill_vector_c(Emitter *e, const char *name, const Expr *expr) {
   write_text(e->w, ";\n");
 }
 
+/* Is it a value of a vector type that can be printed as it stands? */
+static bool is_whole(const Emitter *e, const Expr *expr) {
+  return c_is_vector(e, expr->type) && (c_spells(e, expr) || c_map_get(&e->temps, expr));
+}
+
+/* `T name = ...;` of a vector type. */
+static void define_vector_c(Emitter *e, const char *name, const Expr *expr, bool constant) {
+  const char *type = c_vector_type(e, expr->type);
+  if (is_whole(e, expr)) {
+    write_f(e->w, "%s%s %s = ", constant ? "const " : "", type, name);
+    c_vector(e, expr);
+    write_text(e->w, ";\n");
+  } else if (expr->op == OP_SHUFFLE) {
+    write_f(e->w, "%s%s %s = {", constant ? "const " : "", type, name);
+    for (int i = 0; i < expr->type.lanes; i++) {
+      write_text(e->w, i ? ", " : "");
+      c_kept(e, expr, (Lane){0, i});
+    }
+    write_text(e->w, "};\n");
+  } else { /* zeros, or compilers would warn that the other lanes have no value */
+    write_f(e->w, "%s %s = {0};\n", type, name);
+    fill_vector_c(e, name, expr);
+  }
+}
+
 static void make_temp(Emitter *e, const Expr *expr) {
   if (c_map_get(&e->temps, expr))
     return;
   const char *name = c_new_temp(e);
-  if (expr->type.lanes > 1) {
+  if (c_is_vector(e, expr->type)) {
+    define_vector_c(e, name, expr, true);
+  } else if (expr->type.lanes > 1) {
     write_f(e->w, "%s %s[%d];\n", c_type(expr->type.elem), name, expr->type.lanes);
     fill_vector_c(e, name, expr);
   } else {
@@ -60,6 +87,23 @@ static bool visited_twice(Emitter *e, const Expr *expr, const Expr *root) {
 
 static bool is_leaf(const Expr *expr) { return loop_op_arity(expr->op) == 0; }
 
+/* Where a tree over vector types and one that is printed lane by lane meet. */
+static void prepare_operands(Emitter *e, const Expr *expr) {
+  bool whole = c_spells(e, expr);
+  for (int i = 0; i < loop_op_arity(expr->op); i++) {
+    const Expr *operand = expr->args[i];
+    if (operand->type.lanes == 1)
+      continue;
+    bool mask = operand->type.elem == ELEM_MASK, spells = c_spells(e, operand);
+    if (whole && !spells && !mask)
+      make_temp(e, operand);
+    if (!whole && spells && !mask && operand->op == OP_SPLAT && !c_is_plain(e, operand->args[0]))
+      make_temp(e, operand->args[0]);
+    else if (!whole && spells && !mask && !is_leaf(operand) && operand->op != OP_SPLAT)
+      make_temp(e, operand);
+  }
+}
+
 /* Writes what must be computed before the statement, operands first: nodes that occur twice,
  * scalars to be repeated, operands whose lanes are picked one by one. With `loop`, the statement
  * is a loop over lanes. */
@@ -69,8 +113,15 @@ static void prepare(Emitter *e, const Expr *expr, const Expr *root, bool loop) {
   bool vector = expr->type.lanes > 1;
   for (int i = 0; i < loop_op_arity(expr->op); i++)
     prepare(e, expr->args[i], root, expr->op == OP_LANE ? false : loop);
-  if (expr->op == OP_SPLAT && !c_is_plain(e, expr->args[0]))
+  if (expr->op == OP_SPLAT && !c_is_plain(e, expr->args[0]) && !c_spells(e, expr))
     make_temp(e, expr->args[0]);
+  if (vector)
+    prepare_operands(e, expr);
+  if (c_spells(e, expr)) { /* a mask is never kept */
+    if (visited_twice(e, expr, root) && expr->type.elem != ELEM_MASK && expr->op != OP_SPLAT)
+      make_temp(e, expr);
+    return;
+  }
   if (expr->op == OP_DOT4) /* each operand is printed four times */
     for (int i = 0; i < 2; i++)
       if (!c_is_plain(e, expr->args[i]) && expr->args[i]->op != OP_LOAD)
@@ -130,13 +181,17 @@ static void define_c(Emitter *e, const Stmt *stmt) {
   const char *name = c_name_of(e, value), *type = c_type(value->type.elem);
   bool vector = value->type.lanes > 1;
   const Expr *expr = stmt->expr;
-  if (vector && stmt->kind == STMT_LET && (expr->op == OP_SPLAT || expr->op == OP_CONST)) {
+  bool whole = c_is_vector(e, value->type);
+  if (vector && !whole && stmt->kind == STMT_LET &&
+      (expr->op == OP_SPLAT || expr->op == OP_CONST)) {
     c_map_put(e->arena, &e->repeats, value, e);
     expr = c_below_splat(expr);
     vector = false;
   }
   begin_statement(e, expr);
-  if (vector) {
+  if (whole) {
+    define_vector_c(e, name, expr, stmt->kind == STMT_LET);
+  } else if (vector) {
     write_f(e->w, "%s %s[%d];\n", type, name, value->type.lanes);
     fill_vector_c(e, name, expr);
   } else {
@@ -151,7 +206,13 @@ static void define_c(Emitter *e, const Stmt *stmt) {
 static void set_c(Emitter *e, const Stmt *stmt) {
   const char *name = c_name_of(e, stmt->value);
   begin_statement(e, stmt->expr);
-  if (stmt->value->type.lanes > 1) {
+  if (c_is_vector(e, stmt->value->type)) {
+    if (!is_whole(e, stmt->expr))
+      make_temp(e, stmt->expr);
+    write_f(e->w, "%s = ", name);
+    c_vector(e, stmt->expr);
+    write_text(e->w, ";\n");
+  } else if (stmt->value->type.lanes > 1) {
     if (crosses_lanes(e, stmt->expr, stmt->value, false))
       make_temp(e, stmt->expr);
     fill_vector_c(e, name, stmt->expr);
@@ -165,6 +226,12 @@ static void set_c(Emitter *e, const Stmt *stmt) {
 static void store_c(Emitter *e, const Stmt *stmt) {
   const Expr *expr = stmt->expr;
   begin_statement(e, expr);
+  if (c_is_vector(e, expr->type)) {
+    if (!is_whole(e, expr))
+      make_temp(e, expr);
+    c_vector_store(e, stmt);
+    return;
+  }
   if (expr->type.lanes > 1) {
     if ((expr->op == OP_SHUFFLE && !c_is_slice(expr)) || meets_store(e, stmt, expr))
       make_temp(e, expr);
@@ -204,10 +271,27 @@ static void bound_c(Emitter *e, const Stmt *stmt, const Affine *const *bounds, i
   }
 }
 
+/* Statements on vector types in the loop itself, not in loops inside. */
+static bool holds_vectors(const Emitter *e, const Block *block) {
+  for (size_t i = 0; i < block->stmts.len; i++) {
+    const Stmt *stmt = block->stmts.at[i];
+    if (stmt->kind == STMT_IF &&
+        (holds_vectors(e, &stmt->body) || holds_vectors(e, &stmt->otherwise)))
+      return true;
+    if (stmt->kind != STMT_IF && stmt->expr && c_is_vector(e, stmt->expr->type))
+      return true;
+  }
+  return false;
+}
+
 static void for_c(Emitter *e, const Stmt *stmt) {
   const char *var = c_name_of(e, stmt->var), *begin, *end;
   bound_c(e, stmt, stmt->lower, stmt->n_lower, true, &begin);
   bound_c(e, stmt, stmt->upper, stmt->n_upper, false, &end);
+  if (holds_vectors(e, &stmt->body)) {
+    e->needs_vector_loop = true;
+    write_text(e->w, "VECTOR_LOOP ");
+  }
   write_f(e->w, "for (%s %s = ", e->index_type, var);
   if (begin)
     write_text(e->w, begin);

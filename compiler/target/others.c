@@ -14,6 +14,9 @@ const Target target_riscv64 = {
     .l1_bytes = 32 * 1024,
     .l2_bytes = 256 * 1024,
     .fma = true,
+    .vector_extensions = true,
+    .c_condition = "defined(__riscv_vector)",
+    .c_flags = "-march=rv64gcv",
     .buffer_align = 64,
 };
 
@@ -28,5 +31,8 @@ const Target target_wasm32 = {
     .l1_bytes = 32 * 1024,
     .l2_bytes = 256 * 1024,
     .fma = false,
+    .vector_extensions = true,
+    .c_condition = "defined(__wasm_simd128__)",
+    .c_flags = "-msimd128",
     .buffer_align = 16,
 };

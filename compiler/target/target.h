@@ -26,6 +26,9 @@ typedef struct Target {
   int vector_registers;    /* for tile choices */
   int64_t l1_bytes, l2_bytes; /* data caches of one core; 0: none to count on, and code is kept small instead */
   bool fma;                /* multiply-adds become fma in the loops; never decided later */
+  bool vector_extensions;  /* C: the vector types of gcc and clang; else strict C99 */
+  const char *c_condition; /* C: what the preprocessor must find true; null: anything will do */
+  const char *c_flags;     /* C: what makes it true, for the message otherwise */
   int buffer_align;        /* bytes every arena and weight buffer is aligned to; a power of two */
 } Target;
 
@@ -69,7 +72,7 @@ bool weight_bytes(const Buffer *buffer, const Weights *weights, Diag *diag, bool
 
 /* The header: interface macros, declarations, comments. The same for C and objects. */
 void emit_header(Writer *w, const Program *program, const Target *target, const EmitOptions *options);
-/* Strict C99. False after an error through diag. */
+/* C99, strict or with vector types. False after an error through diag. */
 bool emit_c(Writer *w, const Program *program, const Target *target, const EmitOptions *options, Diag *diag);
 /* A few lines of GNU assembly that put the blob `file` into a program as PREFIX_weights. */
 void emit_blob_assembly(Writer *w, const Program *program, const Target *target, const EmitOptions *options, const char *file);

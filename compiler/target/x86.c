@@ -15,6 +15,9 @@ const Target target_x86_64_v2 = {
     .l1_bytes = 32 * 1024,
     .l2_bytes = 256 * 1024,
     .fma = false,
+    .vector_extensions = true,
+    .c_condition = "defined(__SSE4_2__)",
+    .c_flags = "-march=x86-64-v2",
     .buffer_align = 64,
 };
 
@@ -29,6 +32,9 @@ const Target target_x86_64_v3 = {
     .l1_bytes = 32 * 1024,
     .l2_bytes = 512 * 1024,
     .fma = true,
+    .vector_extensions = true,
+    .c_condition = "defined(__AVX2__) && defined(__FMA__)",
+    .c_flags = "-march=x86-64-v3 (or -mavx2 -mfma)",
     .buffer_align = 64,
 };
 
@@ -43,5 +49,8 @@ const Target target_x86_64_v4 = {
     .l1_bytes = 32 * 1024,
     .l2_bytes = 1024 * 1024,
     .fma = true,
+    .vector_extensions = true,
+    .c_condition = "defined(__AVX512F__) && defined(__AVX512VL__) && defined(__FMA__)",
+    .c_flags = "-march=x86-64-v4 (or -mavx512f -mavx512vl -mfma)",
     .buffer_align = 64,
 };

@@ -14,12 +14,20 @@ may be repeated to go on. Inputs without a line are filled with small numbers.
 The C is built by gcc and clang, as C99 and as C++, at -O0, -O2 and -O3 and with sanitizers, with
 warnings as errors; unless --no-llvm is given, the object that mncc makes itself joins. All outputs
 must be equal to EXPECT, and where there is none to each other, bit for bit. Caller's memory is
-malloc'd to the exact size, so that the sanitizer sees any access outside."""
+malloc'd to the exact size, so that the sanitizer sees any access outside.
+
+The same for the targets with vector types in C that this processor can run (--targets names them),
+with fewer compilers each."""
 import argparse, os, re, shlex, struct, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 
 WARNINGS = ("-Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wdouble-promotion -Wcast-align "
             "-Wundef -Wvla -pedantic -Werror").split()
+# What /proc/cpuinfo must list, and the compilers' option.
+TARGETS = {"generic": ([], []),
+           "x86-64-v2": (["sse4_2"], ["-march=x86-64-v2"]),
+           "x86-64-v3": (["avx2", "fma"], ["-march=x86-64-v3"]),
+           "x86-64-v4": (["avx512f", "avx512vl", "avx512bw", "avx512dq"], ["-march=x86-64-v4"])}
 SANITIZE = "-O0 -g -fsanitize=address,undefined -fno-sanitize-recover=all".split()
 FORMAT = {"f32": "f", "i8": "b", "u8": "B", "i16": "h", "i32": "i"}
 CTYPE = {"f32": "float", "i8": "int8_t", "u8": "uint8_t", "i16": "int16_t", "i32": "int32_t"}
@@ -120,6 +128,31 @@ def cxx_of(cc):
     return cc
 
 
+def runnable(targets):
+    try:
+        flags = re.search(r"^flags\s*:(.*)$", open("/proc/cpuinfo").read(), re.M)
+    except OSError:
+        flags = None
+    have = set(flags[1].split()) if flags else set()
+    return [t for t in targets.split(",") if have.issuperset(TARGETS[t][0])]
+
+
+def c_builds(compilers, target):
+    """(name, command for the model, driver that links, sanitized). Levels and dialects are spread
+    over the compilers: each build costs as much as all of mncc."""
+    for cc, cxx in compilers:
+        clang = "clang" in os.path.basename(cc)
+        if target == "generic":
+            ways = [("c99", ["-O3"] if clang else ["-O0"]), ("gnu99", ["-O0"] if clang else ["-O3"]),
+                    ("c11", SANITIZE), ("c++11", ["-O2"])]
+        else:
+            ways = [("c++11", ["-O0"]), ("c99", ["-O2"])] if clang else [("c99", ["-O0"]), ("c++11", ["-O3"]), ("c11", SANITIZE)]
+        for language, flags in ways:
+            name = f"{target}, {cxx if '++' in language else cc} -std={language} " + ("sanitized" if flags is SANITIZE else flags[0])
+            front = [cxx, "-x", "c++"] if "++" in language else [cc]
+            yield name, front + [f"-std={language}"] + flags + WARNINGS + TARGETS[target][1], cc, flags is SANITIZE
+
+
 def is_nan(bits):
     return bits & 0x7fffffff > 0x7f800000
 
@@ -148,6 +181,7 @@ def main():
     options.add_argument("--work", required=True)
     options.add_argument("--no-llvm", action="store_true")
     options.add_argument("--mncc-arg", action="append", default=[])
+    options.add_argument("--targets", default=",".join(TARGETS))
     options.add_argument("--jobs", type=int, default=2)
     options.add_argument("file")
     o = options.parse_args()
@@ -155,32 +189,29 @@ def main():
     prefix, ports, given, expected = parse(o.file)
     at = lambda name: os.path.join(o.work, name)
     mncc = shlex.split(o.mncc)
-    run(mncc + [o.file] + o.mncc_arg + ["-o", at("model.c")], "mncc")
     with open(at("main.c"), "w") as main_c:
         main_c.write(harness(prefix, ports, given))
 
     compilers = [(cc, cxx_of(cc)) for cc in (o.cc, o.clang) if cc and cc != "clang-is-missing"]
-    builds = []  # name, command for the model, driver that links, sanitized
-    for cc, cxx in compilers:
-        clang = "clang" in os.path.basename(cc)
-        # Levels and dialects are spread over the compilers: each build costs as much as all of mncc.
-        for language, flags in (("c99", ["-O3"] if clang else ["-O0"]), ("gnu99", ["-O0"] if clang else ["-O3"]),
-                                ("c11", SANITIZE), ("c++11", ["-O2"])):
-            name = f"{cxx if '++' in language else cc} -std={language} " + ("sanitized" if flags is SANITIZE else flags[0])
-            front = [cxx, "-x", "c++"] if "++" in language else [cc]
-            builds.append((name, front + [f"-std={language}"] + flags + WARNINGS, cc, flags is SANITIZE))
-    # One main for all, in C: the header's extern "C" is part of the test.
-    run([o.cc, "-O0", "-c", at("main.c"), "-o", at("main.o")], "main")
+    with_llvm = not o.no_llvm and "without LLVM" not in run(mncc + ["--version"], "mncc --version")
     work = []
-    for i, (name, compile_, driver, sanitized) in enumerate(builds):
-        work.append((name, [compile_ + ["-c", at("model.c"), "-o", at(f"model{i}.o")],
-                            [driver] + (SANITIZE if sanitized else []) +
-                            [at("main.o"), at(f"model{i}.o"), "-o", at(f"run{i}"), "-lm"], [at(f"run{i}")]]))
-    version = run(mncc + ["--version"], "mncc --version")
-    if not o.no_llvm and "without LLVM" not in version:
-        work.append(("mncc -c", [mncc + [o.file] + o.mncc_arg + ["-c", "-o", at("llvm.o")],
-                                 [o.cc, at("main.o"), at("llvm.o"), "-o", at("runl"), "-lm"],
-                                 [at("runl")]]))
+    for target in runnable(o.targets):
+        arguments = o.mncc_arg + ["--target=" + target]
+        folder = at(target)
+        os.makedirs(folder, exist_ok=True)
+        inside = lambda name, folder=folder: os.path.join(folder, name)
+        run(mncc + [o.file] + arguments + ["-o", inside("model.c")], "mncc")
+        # One main for all, in C: the header's extern "C" is part of the test.
+        run([o.cc, "-O0", "-I", folder, "-c", at("main.c"), "-o", inside("main.o")], "main")
+        for i, (name, compile_, driver, sanitized) in enumerate(c_builds(compilers, target)):
+            work.append((name, [compile_ + ["-c", inside("model.c"), "-o", inside(f"model{i}.o")],
+                                [driver] + (SANITIZE if sanitized else []) +
+                                [inside("main.o"), inside(f"model{i}.o"), "-o", inside(f"run{i}"), "-lm"],
+                                [inside(f"run{i}")]]))
+        if with_llvm:
+            work.append((f"{target}, mncc -c", [mncc + [o.file] + arguments + ["-c", "-o", inside("llvm.o")],
+                                                [o.cc, inside("main.o"), inside("llvm.o"), "-o", inside("runl"), "-lm"],
+                                                [inside("runl")]]))
 
     def execute(item):
         name, commands = item
