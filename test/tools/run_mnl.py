@@ -145,8 +145,12 @@ def c_builds(compilers, target):
         if target == "generic":
             ways = [("c99", ["-O3"] if clang else ["-O0"]), ("gnu99", ["-O0"] if clang else ["-O3"]),
                     ("c11", SANITIZE), ("c++11", ["-O2"])]
+        elif clang:
+            ways = [("c++11" if target == "x86-64-v2" else "c99", ["-O0" if target == "x86-64-v3" else "-O2"])]
         else:
-            ways = [("c++11", ["-O0"]), ("c99", ["-O2"])] if clang else [("c99", ["-O0"]), ("c++11", ["-O3"]), ("c11", SANITIZE)]
+            ways = {"x86-64-v2": [("c99", ["-O3"])],
+                    "x86-64-v3": [("c11", SANITIZE), ("c++11", ["-O2"])],
+                    "x86-64-v4": [("c99", ["-O0"]), ("c++11", ["-O3"])]}[target]
         for language, flags in ways:
             name = f"{target}, {cxx if '++' in language else cc} -std={language} " + ("sanitized" if flags is SANITIZE else flags[0])
             front = [cxx, "-x", "c++"] if "++" in language else [cc]
