@@ -35,6 +35,12 @@ const char *loop_default_label(Arena *arena, const char *name);
 bool loop_trip_count(Arena *arena, const Stmt *loop, const Affine **start, int64_t *count);
 /* Null, or loop_expr_type_error's text with the operation's name where it lacks it. */
 const char *loop_expr_error(Arena *arena, const Expr *e);
+/* The operands first..last of an operation have one type; with_result: it is the result's too. last < first: none. */
+typedef struct OperandAgreement {
+  int first, last;
+  bool with_result;
+} OperandAgreement;
+OperandAgreement loop_operand_agreement(LoopOp op);
 int stmt_rank(const Stmt *stmt); /* how many of `index` are used */
 
 /* ---- copying with substitution (rewrite.c) ---- */

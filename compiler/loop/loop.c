@@ -324,6 +324,55 @@ static const struct {
 const char *loop_op_name(LoopOp op) { return ops[op].name; }
 int loop_op_arity(LoopOp op) { return ops[op].arity; }
 
+OperandAgreement loop_operand_agreement(LoopOp op) {
+  switch (op) {
+  case OP_CONST:
+  case OP_VALUE:
+  case OP_LOAD:
+  case OP_INDEX:
+  case OP_SPLAT:
+  case OP_LANE:
+  case OP_MADD:
+  case OP_DOT4:
+  case OP_CONVERT:
+  case OP_WRAP:
+  case OP_SATURATE:
+  case OP_FLOOR:
+  case OP_NEAREST:
+  case OP_BITCAST:
+  case OP_TABLE:
+  case OP_COUNT:
+    return (OperandAgreement){0, -1, false};
+  case OP_SHUFFLE:
+  case OP_PACK:
+  case OP_EQ:
+  case OP_LT:
+  case OP_LE:
+    return (OperandAgreement){0, 1, false};
+  case OP_SELECT:
+    return (OperandAgreement){1, 2, true};
+  case OP_ADD:
+  case OP_SUB:
+  case OP_MUL:
+  case OP_MIN:
+  case OP_MAX:
+  case OP_DIV:
+  case OP_FMA:
+  case OP_NEG:
+  case OP_ABS:
+  case OP_SQRT:
+  case OP_AND:
+  case OP_OR:
+  case OP_XOR:
+  case OP_NOT:
+  case OP_SHL:
+  case OP_SHR:
+  case OP_MULHI:
+    return (OperandAgreement){0, loop_op_arity(op) - 1, true};
+  }
+  return (OperandAgreement){0, -1, false};
+}
+
 Expr *expr_f32(Arena *arena, float value) {
   Expr *e = ARENA_NEW(arena, Expr);
   e->op = OP_CONST;

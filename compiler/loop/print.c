@@ -74,55 +74,15 @@ static void print_type(Writer *w, Type t) {
 
 /* Whether the reader finds the type of this expression in the expression itself. */
 static bool tells_its_type(const Expr *e) {
-  switch (e->op) {
-  case OP_CONST:
-  case OP_SPLAT:
+  if (e->op == OP_CONST || e->op == OP_SPLAT)
     return false;
-  case OP_SELECT:
-    return tells_its_type(e->args[1]) || tells_its_type(e->args[2]);
-  case OP_ADD:
-  case OP_SUB:
-  case OP_MUL:
-  case OP_MIN:
-  case OP_MAX:
-  case OP_DIV:
-  case OP_FMA:
-  case OP_NEG:
-  case OP_ABS:
-  case OP_SQRT:
-  case OP_AND:
-  case OP_OR:
-  case OP_XOR:
-  case OP_NOT:
-  case OP_SHL:
-  case OP_SHR:
-  case OP_MULHI:
-    for (int i = 0; i < loop_op_arity(e->op); i++)
-      if (tells_its_type(e->args[i]))
-        return true;
-    return false;
-  case OP_VALUE:
-  case OP_LOAD:
-  case OP_INDEX:
-  case OP_LANE:
-  case OP_SHUFFLE:
-  case OP_MADD:
-  case OP_DOT4:
-  case OP_EQ:
-  case OP_LT:
-  case OP_LE:
-  case OP_CONVERT:
-  case OP_WRAP:
-  case OP_SATURATE:
-  case OP_FLOOR:
-  case OP_NEAREST:
-  case OP_BITCAST:
-  case OP_PACK:
-  case OP_TABLE:
-  case OP_COUNT:
+  OperandAgreement agree = loop_operand_agreement(e->op);
+  if (!agree.with_result)
     return true;
-  }
-  return true;
+  for (int i = agree.first; i <= agree.last; i++)
+    if (tells_its_type(e->args[i]))
+      return true;
+  return false;
 }
 
 static void print_expr(Writer *w, const Expr *e, bool known, int level);

@@ -27,112 +27,6 @@
 
 #define INDEX_LIMIT ((int64_t)1 << 40)
 
-/* ---- constructors for the parser ---- */
-
-void mnl_fail(MnlParser *p, Loc loc, const char *message) {
-  p->failed = true;
-  diag_error(p->diag, loc, "%s", message);
-}
-
-static void check_depth(MnlParser *p, MnlExpr *e) {
-  if (e->depth > MNL_MAX_DEPTH && !p->failed)
-    mnl_fail(p, e->loc, "expression nested too deeply");
-}
-
-MnlExpr *mnl_expr(MnlParser *p, MnlKind kind, Loc loc, const char *text) {
-  MnlExpr *e = ARENA_NEW(p->arena, MnlExpr);
-  e->kind = kind;
-  e->loc = loc;
-  e->text = text;
-  e->depth = 1;
-  return e;
-}
-
-MnlExpr *mnl_with_args(MnlParser *p, MnlKind kind, Loc loc, const char *text, MnlList *args) {
-  MnlExpr *e = mnl_expr(p, kind, loc, text);
-  if (args) {
-    e->args = *args;
-    e->depth = args->depth + 1;
-  }
-  check_depth(p, e);
-  return e;
-}
-
-MnlExpr *mnl_binary(MnlParser *p, char op, Loc loc, MnlExpr *a, MnlExpr *b) {
-  MnlExpr *e = mnl_with_args(p, MNL_BINARY, loc, NULL, mnl_list(p, mnl_list(p, NULL, a), b));
-  e->op = op;
-  return e;
-}
-
-MnlList *mnl_list(MnlParser *p, MnlList *list, MnlExpr *item) {
-  if (!list)
-    list = ARENA_NEW(p->arena, MnlList);
-  VEC_PUSH(p->arena, list->items, item);
-  if (item->depth > list->depth)
-    list->depth = item->depth;
-  return list;
-}
-
-MnlStmt *mnl_stmt(MnlParser *p, MnlStmtKind kind, Loc loc, const char *name, Loc name_loc) {
-  MnlStmt *s = ARENA_NEW(p->arena, MnlStmt);
-  s->kind = kind;
-  s->loc = loc;
-  s->name = name;
-  s->name_loc = name_loc;
-  return s;
-}
-
-MnlAttrs *mnl_attrs(MnlParser *p, MnlAttrs *list, MnlAttr *item) {
-  if (!list)
-    list = ARENA_NEW(p->arena, MnlAttrs);
-  VEC_PUSH(p->arena, list->items, item);
-  return list;
-}
-
-MnlAttr *mnl_attr(MnlParser *p, MnlAttrKind kind, Loc loc, MnlExpr *a, MnlExpr *b,
-                  const char *text) {
-  MnlAttr *attr = ARENA_NEW(p->arena, MnlAttr);
-  *attr = (MnlAttr){.kind = kind, .loc = loc, .a = a, .b = b, .text = text};
-  return attr;
-}
-
-static int hex_digit(char c) {
-  if (c >= '0' && c <= '9')
-    return c - '0';
-  c = (char)tolower((unsigned char)c);
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-const char *mnl_unquote(MnlParser *p, Loc loc, const char *text, size_t len) {
-  char *out = arena_strndup(p->arena, text, len);
-  size_t n = 0;
-  for (size_t i = 0; i < len; i++) {
-    char c = text[i];
-    if (c == '\\' && ++i < len) {
-      c = text[i];
-      if (c == 'n') {
-        c = '\n';
-      } else if (c == 't') {
-        c = '\t';
-      } else if (c == 'x' && i + 2 < len && hex_digit(text[i + 1]) >= 0 &&
-                 hex_digit(text[i + 2]) >= 0) {
-        c = (char)(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
-        i += 2;
-      } else if (c != '"' && c != '\\') {
-        mnl_fail(p, loc, "unknown escape in string");
-        return NULL;
-      }
-    }
-    if (c == '\0') {
-      mnl_fail(p, loc, "a string holds no NUL");
-      return NULL;
-    }
-    out[n++] = c;
-  }
-  out[n] = '\0';
-  return out;
-}
-
 /* ---- names ---- */
 
 typedef enum NameKind { NAME_BUFFER, NAME_VAR, NAME_VALUE } NameKind;
@@ -419,61 +313,6 @@ static bool find_op(const char *text, LoopOp *op) {
   return false;
 }
 
-/* The operations whose operands first..last have one type, and whether it is the result's. */
-typedef struct Agreement {
-  int first, last;
-  bool with_result;
-} Agreement;
-
-static Agreement agreement(LoopOp op) {
-  switch (op) {
-  case OP_CONST:
-  case OP_VALUE:
-  case OP_LOAD:
-  case OP_INDEX:
-  case OP_SPLAT:
-  case OP_LANE:
-  case OP_MADD:
-  case OP_DOT4:
-  case OP_CONVERT:
-  case OP_WRAP:
-  case OP_SATURATE:
-  case OP_FLOOR:
-  case OP_NEAREST:
-  case OP_BITCAST:
-  case OP_TABLE:
-  case OP_COUNT:
-    return (Agreement){0, -1, false};
-  case OP_SHUFFLE:
-  case OP_PACK:
-  case OP_EQ:
-  case OP_LT:
-  case OP_LE:
-    return (Agreement){0, 1, false};
-  case OP_SELECT:
-    return (Agreement){1, 2, true};
-  case OP_ADD:
-  case OP_SUB:
-  case OP_MUL:
-  case OP_MIN:
-  case OP_MAX:
-  case OP_DIV:
-  case OP_FMA:
-  case OP_NEG:
-  case OP_ABS:
-  case OP_SQRT:
-  case OP_AND:
-  case OP_OR:
-  case OP_XOR:
-  case OP_NOT:
-  case OP_SHL:
-  case OP_SHR:
-  case OP_MULHI:
-    return (Agreement){0, loop_op_arity(op) - 1, true};
-  }
-  return (Agreement){0, -1, false};
-}
-
 static bool infix_op(char sign, LoopOp *op) {
   *op = sign == '+' ? OP_ADD : sign == '-' ? OP_SUB : sign == '*' ? OP_MUL : OP_DIV;
   return sign != '%';
@@ -519,7 +358,7 @@ static bool own_type(const Reader *r, const MnlExpr *e, Type *type) {
     break;
   }
   size_t n = e->args.items.len;
-  Agreement agree = agreement(op);
+  OperandAgreement agree = loop_operand_agreement(op);
   if (agree.with_result) {
     for (int i = agree.first; i <= agree.last && (size_t)i < n; i++)
       if (own_type(r, e->args.items.at[i], type))
@@ -607,7 +446,7 @@ static Expr *checked(Reader *r, Loc loc, Expr *e) {
 }
 
 /* Operands first..last of one type into `args`. */
-static bool read_agreeing(Reader *r, const MnlExpr *e, Agreement agree, const Type *want,
+static bool read_agreeing(Reader *r, const MnlExpr *e, OperandAgreement agree, const Type *want,
                           Expr **args) {
   Type type;
   for (int i = agree.first; !want && i <= agree.last; i++)
@@ -715,7 +554,7 @@ static Expr *read_call(Reader *r, const MnlExpr *e, const Type *want) {
     return read_table(r, e);
 
   Expr *args[3] = {NULL, NULL, NULL};
-  Agreement agree = agreement(op);
+  OperandAgreement agree = loop_operand_agreement(op);
   if (!read_agreeing(r, e, agree, agree.with_result ? want : NULL, args))
     return NULL;
   if (op == OP_SHUFFLE)
@@ -793,7 +632,7 @@ static Expr *read_value(Reader *r, const MnlExpr *e, const Type *want) {
       diag_error(r->diag, e->loc, "values have no remainder");
       return NULL;
     }
-    if (!read_agreeing(r, e, agreement(op), want, args))
+    if (!read_agreeing(r, e, loop_operand_agreement(op), want, args))
       return NULL;
     return checked(r, e->loc, expr_make(r->arena, op, args[0]->type, args[0], args[1], NULL));
   case MNL_LIST:

@@ -32,7 +32,7 @@ OTHER_WORDS = {
 MAX_LINES = 900
 # Longer than they should be. The limit of each may be lowered, and goes once the file is split.
 LONG_FILES = {
-    "compiler/loop/read.c": 1200,
+    "compiler/loop/read.c": 1000,
     "compiler/target/emit_llvm.c": 1300,
 }
 
@@ -242,7 +242,7 @@ SAMPLES = [
     (something_must_appear, "test/a/b.mn", "// RUN: x | FileCheck %s\n// CHECK: b\n// CHECK-NOT: a\n", []),
     (something_must_appear, "test/a/b.mn", "// RUN: x | FileCheck %s\n// RUN: x | FileCheck --check-prefix=NO %s\n// CHECK: b\n// NO-NOT: a\n", [1]),
     (no_machine_paths, "README.md", "cd " + "/ho" + "me/me/mncc\n", [1]),
-    (no_machine_paths, "README.md", "a frame/work/load, $x/ro" + "ot/y and the /usr/bin\n", []),
+    (no_machine_paths, "README.md", "a frame/wo" + "rk/load, $x/ro" + "ot/y and the /usr/bin\n", []),
     (sources_are_short, "compiler/a/b.c", "x;\n" * (MAX_LINES + 1), [MAX_LINES + 1]),
     (sources_are_short, "compiler/a/b.c", "x;\n" * MAX_LINES, []),
     (sources_are_short, sorted(LONG_FILES)[0] if LONG_FILES else "compiler/a.c", "x;\n", [1] if LONG_FILES else []),
