@@ -18,7 +18,10 @@ static bool answer(const Options *options) {
   else if (options->print_ops)
     op_print_all(&w);
   else if (options->print_targets) {
-    write_f(&w, "%-12s %s\n", "native", "the machine that mncc runs on");
+    Arena *scratch = arena_new();
+    const Target *native = target_native(scratch);
+    write_f(&w, "%-12s %s\n", native->name, native->description);
+    arena_free(scratch);
     for (size_t i = 0; i < target_count(); i++)
       write_f(&w, "%-12s %s\n", target_at(i)->name, target_at(i)->description);
   }

@@ -29,10 +29,9 @@ static int read_source(Session *session, const char *path, int slot, Source *sou
 static int find_target(Session *session, const Options *options) {
   const char *name = options->target ? options->target : "generic";
   session->compilation.target = target_find(name);
-  if (strcmp(name, "native") == 0) {
-    target_read_native(&session->native);
-    session->compilation.target = &session->native;
-  }
+  const Target *native = target_native(session->arena);
+  if (strcmp(name, native->name) == 0)
+    session->compilation.target = native;
   if (session->compilation.target)
     return EXIT_FINE;
   if (strchr(name, '-')) {
@@ -41,7 +40,7 @@ static int find_target(Session *session, const Options *options) {
     return EXIT_FINE;
   }
   VEC(const char *) names = {0};
-  VEC_PUSH(session->arena, names, "native");
+  VEC_PUSH(session->arena, names, native->name);
   for (size_t i = 0; i < target_count(); i++)
     VEC_PUSH(session->arena, names, target_at(i)->name);
   const char *near = nearest_word(name, names.at, names.len);

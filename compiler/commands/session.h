@@ -13,7 +13,6 @@ typedef struct Session {
   char *texts[3]; /* malloc'd files: network, regions, schedule */
   Weights *weights;
   const char *weights_file; /* from which they come; null: from none */
-  Target native; /* filled in for --target=native */
   EmitOptions emit;
 } Session;
 

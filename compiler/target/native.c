@@ -1,6 +1,5 @@
 /* The machine at hand: the best row of the table that it can run, with its own
  * cache sizes, compiled for its own processor. */
-#include <string.h>
 #include <unistd.h>
 
 #include "target/target.h"
@@ -27,7 +26,8 @@ static int64_t cache_bytes(int name, int64_t otherwise) {
   return bytes > 0 ? bytes : otherwise;
 }
 
-void target_read_native(Target *target) {
+const Target *target_native(Arena *arena) {
+  Target *target = ARENA_NEW(arena, Target);
   *target = *target_find(best_row());
   bool big = target->l1_bytes > 0;
   target->name = "native";
@@ -42,4 +42,5 @@ void target_read_native(Target *target) {
 #else
   (void)big;
 #endif
+  return target;
 }

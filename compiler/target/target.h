@@ -32,8 +32,8 @@ typedef struct Target {
   int buffer_align;        /* bytes every arena and weight buffer is aligned to; a power of two */
 } Target;
 
-/* The machine that mncc runs on ("native"): the best row that it can execute, with its own caches and processor. */
-void target_read_native(Target *target);
+/* The machine that mncc runs on, "native": the best row that it can execute, with its own caches and processor. */
+const Target *target_native(Arena *arena);
 /* By name; null if unknown. */
 const Target *target_find(const char *name);
 size_t target_count(void);
