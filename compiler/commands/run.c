@@ -1,5 +1,6 @@
 /* mncc run NET.mn INPUT …: compiles in memory (or evaluates with --evaluate)
  * and prints the outputs, or writes them to -o. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +14,7 @@ static const Loc nowhere = {0};
 typedef struct Port {
   const char *name;
   Shape shape;
-  float *data;    /* in the session's arena */
-  uint8_t *bytes; /* u8 inputs: as they were read */
+  void *data; /* elements of the shape's type, in the session's arena */
   VEC(const char *) labels; /* of the channels; none: they have no names */
 } Port;
 
@@ -34,19 +34,17 @@ static int read_inputs(Session *session, Ports *ports) {
   for (size_t i = 0; i < ports->len; i++) {
     Port *port = &ports->at[i];
     int status = tensor_read(&session->diag, options->run_inputs.at[i], port->name, &port->shape,
-                             port->bytes ? (void *)port->bytes : (void *)port->data);
+                             port->data);
     if (status != EXIT_FINE)
       return status;
-    for (int64_t k = 0; port->bytes && k < shape_elems(&port->shape); k++)
-      port->data[k] = port->bytes[k];
   }
   return EXIT_FINE;
 }
 
 static int execute(Session *session, const Ports *inputs, const Ports *outputs) {
   const Compilation *c = &session->compilation;
-  const float **in = ARENA_ARRAY(session->arena, const float *, inputs->len + 1);
-  float **out = ARENA_ARRAY(session->arena, float *, outputs->len + 1);
+  const void **in = ARENA_ARRAY(session->arena, const void *, inputs->len + 1);
+  void **out = ARENA_ARRAY(session->arena, void *, outputs->len + 1);
   for (size_t i = 0; i < inputs->len; i++)
     in[i] = inputs->at[i].data;
   for (size_t i = 0; i < outputs->len; i++)
@@ -56,18 +54,12 @@ static int execute(Session *session, const Ports *inputs, const Ports *outputs) 
     return EXIT_FINE;
   }
 #if MNCC_HAVE_LLVM
-  const void **in_bytes = ARENA_ARRAY(session->arena, const void *, inputs->len + 1);
-  void **out_bytes = ARENA_ARRAY(session->arena, void *, outputs->len + 1);
-  for (size_t i = 0; i < inputs->len; i++)
-    in_bytes[i] = inputs->at[i].bytes ? (const void *)inputs->at[i].bytes : in[i];
-  for (size_t i = 0; i < outputs->len; i++)
-    out_bytes[i] = out[i];
   session->emit.prefix = "network";
   session->emit.weights_as_blob = false;
   Jit *jit = jit_new(c->program, c->target, &session->emit, &session->diag);
   if (!jit)
     return session_failed(session);
-  jit_run(jit, in_bytes, out_bytes);
+  jit_run(jit, in, out);
   jit_free(jit);
   return EXIT_FINE;
 #else
@@ -76,13 +68,22 @@ static int execute(Session *session, const Ports *inputs, const Ports *outputs) 
 #endif
 }
 
+/* Element i of an output. */
+static void format_element(char text[32], const Port *port, int64_t i) {
+  if (port->shape.elem == ELEM_I32)
+    snprintf(text, 32, "%ld", (long)((const int32_t *)port->data)[i]);
+  else
+    format_f32(text, ((const float *)port->data)[i]);
+}
+
 /* The five greatest with their names; equal ones in order. */
 static void print_top(Writer *w, const Port *port) {
   enum { TOP = 5 };
+  const float *data = port->data;
   size_t n = port->labels.len, top[TOP], shown = 0;
   for (size_t i = 0; i < n; i++) {
     size_t at = shown < TOP ? shown++ : TOP;
-    for (; at > 0 && port->data[i] > port->data[top[at - 1]]; at--)
+    for (; at > 0 && data[i] > data[top[at - 1]]; at--)
       if (at < TOP)
         top[at] = top[at - 1];
     if (at < TOP)
@@ -90,7 +91,7 @@ static void print_top(Writer *w, const Port *port) {
   }
   for (size_t k = 0; k < shown; k++) {
     char text[32];
-    format_f32(text, port->data[top[k]]);
+    format_f32(text, data[top[k]]);
     write_f(w, "  [%zu] %s %s\n", top[k], text, port->labels.at[top[k]]);
   }
 }
@@ -112,7 +113,7 @@ static void print_port(Writer *w, const Port *port, Format format, bool first) {
     return;
   }
   for (int64_t i = 0; i < n; i++) {
-    format_f32(text, port->data[i]);
+    format_element(text, port, i);
     switch (format) {
     case FORMAT_TEXT:
       write_f(w, "  [%lld] %s\n", (long long)i, text);
@@ -210,22 +211,19 @@ static int find_labels(Session *session, const Ports *outputs) {
   return EXIT_FINE;
 }
 
+static Port make_port(Session *session, const char *name, const Shape *shape) {
+  return (Port){.name = name, .shape = *shape, .data = arena_alloc(session->arena, (size_t)shape_bytes(shape))};
+}
+
 static void make_ports(Session *session, Ports *inputs, Ports *outputs) {
   const Network *network = session->compilation.network;
   for (size_t i = 0; i < network->inputs.len; i++) {
     const Tensor *tensor = network->inputs.at[i];
-    int64_t n = shape_elems(&tensor->shape);
-    Port port = {.name = tensor->name, .shape = tensor->shape, .data = ARENA_ARRAY(session->arena, float, n)};
-    if (tensor->shape.elem == ELEM_U8)
-      port.bytes = ARENA_ARRAY(session->arena, uint8_t, n);
-    VEC_PUSH(session->arena, *inputs, port);
+    VEC_PUSH(session->arena, *inputs, make_port(session, tensor->name, &tensor->shape));
   }
   for (size_t i = 0; i < network->outputs.len; i++) {
-    const Shape *shape = &network->outputs.at[i].tensor->shape;
-    Port port = {.name = network->outputs.at[i].name,
-                 .shape = *shape,
-                 .data = ARENA_ARRAY(session->arena, float, shape_elems(shape))};
-    VEC_PUSH(session->arena, *outputs, port);
+    const NetworkOutput *output = &network->outputs.at[i];
+    VEC_PUSH(session->arena, *outputs, make_port(session, output->name, &output->tensor->shape));
   }
 }
 

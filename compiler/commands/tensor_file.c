@@ -105,10 +105,11 @@ int tensor_read(Diag *diag, const char *path, const char *name, const Shape *sha
   return status;
 }
 
-void tensor_write(Writer *w, const char *path, const Shape *shape, const float *data) {
+void tensor_write(Writer *w, const char *path, const Shape *shape, const void *data) {
   if (is_npy(path)) {
     char header[128];
-    int n = snprintf(header, sizeof header, "{'descr': '<f4', 'fortran_order': False, 'shape': (");
+    int n = snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (",
+                     shape->elem == ELEM_I32 ? "<i4" : "<f4");
     for (int i = 0; i < shape->rank; i++)
       n += snprintf(header + n, sizeof header - (size_t)n, "%lld, ", (long long)shape->dims[i]);
     n += snprintf(header + n, sizeof header - (size_t)n, "), }");
@@ -120,5 +121,5 @@ void tensor_write(Writer *w, const char *path, const Shape *shape, const float *
     write_bytes(w, version, sizeof version);
     write_bytes(w, header, (size_t)n);
   }
-  write_bytes(w, data, (size_t)shape_elems(shape) * sizeof(float));
+  write_bytes(w, data, (size_t)shape_bytes(shape));
 }

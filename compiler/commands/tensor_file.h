@@ -14,6 +14,6 @@
 int tensor_read(Diag *diag, const char *path, const char *name, const Shape *shape, void *data);
 
 /* Appends the file's bytes to w: .npy if path ends so, else raw. */
-void tensor_write(Writer *w, const char *path, const Shape *shape, const float *data);
+void tensor_write(Writer *w, const char *path, const Shape *shape, const void *data);
 
 #endif

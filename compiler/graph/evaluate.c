@@ -8,7 +8,7 @@
 typedef struct Evaluation {
   const Graph *graph;
   const Weights *weights;
-  const float *const *inputs;
+  float **inputs;  /* one per graph input, malloc'd */
   float **results; /* one per node, malloc'd */
 } Evaluation;
 
@@ -56,15 +56,44 @@ static float *evaluate_node(const Evaluation *e, const Node *node) {
   return result;
 }
 
-void graph_evaluate(const Graph *graph, const Weights *weights, const float *const *inputs, float *const *outputs) {
-  Evaluation e = {graph, weights, inputs, calloc(graph->nodes.len + 1, sizeof(float *))};
-  if (!e.results)
+/* Elements of `shape` as the evaluator's numbers, which hold them exactly (an i32 is an index of a channel). */
+static float *as_floats(const Shape *shape, const void *data) {
+  int64_t n = shape_elems(shape);
+  float *floats = new_floats(n);
+  if (shape->elem == ELEM_U8)
+    for (int64_t i = 0; i < n; i++)
+      floats[i] = ((const uint8_t *)data)[i];
+  else
+    memcpy(floats, data, (size_t)n * sizeof *floats);
+  return floats;
+}
+
+static void from_floats(const Shape *shape, const float *floats, void *data) {
+  int64_t n = shape_elems(shape);
+  if (shape->elem == ELEM_I32)
+    for (int64_t i = 0; i < n; i++)
+      ((int32_t *)data)[i] = (int32_t)floats[i];
+  else
+    memcpy(data, floats, (size_t)n * sizeof *floats);
+}
+
+static void free_all(float **at, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    free(at[i]);
+  free(at);
+}
+
+void graph_evaluate(const Graph *graph, const Weights *weights, const void *const *inputs, void *const *outputs) {
+  Evaluation e = {graph, weights, calloc(graph->inputs.len + 1, sizeof(float *)),
+                  calloc(graph->nodes.len + 1, sizeof(float *))};
+  if (!e.results || !e.inputs)
     BUG("out of memory in the evaluator");
+  for (size_t i = 0; i < graph->inputs.len; i++)
+    e.inputs[i] = as_floats(&graph->inputs.at[i]->shape, inputs[i]);
   for (size_t i = 0; i < graph->nodes.len; i++)
     e.results[i] = evaluate_node(&e, graph->nodes.at[i]);
   for (size_t i = 0; i < graph->outputs.len; i++)
-    memcpy(outputs[i], tensor_data(&e, graph->outputs.at[i]), (size_t)shape_bytes(&graph->outputs.at[i]->shape));
-  for (size_t i = 0; i < graph->nodes.len; i++)
-    free(e.results[i]);
-  free(e.results);
+    from_floats(&graph->outputs.at[i]->shape, tensor_data(&e, graph->outputs.at[i]), outputs[i]);
+  free_all(e.inputs, graph->inputs.len);
+  free_all(e.results, graph->nodes.len);
 }

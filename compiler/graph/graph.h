@@ -96,7 +96,8 @@ const Recipe *node_weight(Arena *arena, const Node *node, int source);
 /* ---- the oracle (graph/evaluate.c) ---- */
 
 /* Evaluates the graph, before or after any pass (the numbers agree up to rounding). inputs: one array per graph input;
- * outputs: one per output, filled. Plain loops, accumulation in double, f32 between operators. */
-void graph_evaluate(const Graph *graph, const Weights *weights, const float *const *inputs, float *const *outputs);
+ * outputs: one per output, filled; of their tensors' elements. Plain loops, accumulation in double, f32 between
+ * operators. */
+void graph_evaluate(const Graph *graph, const Weights *weights, const void *const *inputs, void *const *outputs);
 
 #endif

@@ -212,7 +212,7 @@ static Expr *load_operand(Nest *n, int o) {
     index[last + 1] = affine_mod(arena, channel, n->stage->weight_block);
   }
   Expr *load = expr_load(arena, n->params[o], index, 1);
-  if (n->params[o]->elem == ELEM_F32)
+  if (n->params[o]->elem == ELEM_F32 || n->params[o]->elem == n->compute->elem)
     return load;
   Expr *wide = expr_make(arena, OP_CONVERT, SCALAR_I32, load, NULL, NULL);
   return expr_make(arena, OP_CONVERT, SCALAR_F32, wide, NULL, NULL);
@@ -275,6 +275,10 @@ static Expr *scalar_node(Nest *n, const Scalar *scalar, Expr *acc) {
   switch (scalar->kind) {
   case SCALAR_CONST:
     return expr_f32(arena, scalar->value);
+  case SCALAR_WHOLE:
+    return expr_int(arena, SCALAR_I32, scalar->whole);
+  case SCALAR_INDEX:
+    return expr_index(arena, n->dim[scalar->dim]);
   case SCALAR_ACC:
     return acc;
   case SCALAR_OPERAND:
@@ -288,7 +292,8 @@ static Expr *scalar_node(Nest *n, const Scalar *scalar, Expr *acc) {
     Expr *b = scalar->b ? scalar_expr(n, scalar->b, acc) : NULL;
     Expr *c = scalar->c ? scalar_expr(n, scalar->c, acc) : NULL;
     bool compares = scalar->op == OP_EQ || scalar->op == OP_LT || scalar->op == OP_LE;
-    return expr_make(arena, scalar->op, compares ? SCALAR_MASK : SCALAR_F32, a, b, c);
+    Type type = compares ? SCALAR_MASK : scalar->op == OP_SELECT ? b->type : a->type;
+    return expr_make(arena, scalar->op, type, a, b, c);
   }
   }
   return NULL;
@@ -399,7 +404,7 @@ static Expr *reduce(Nest *n) {
   const Compute *compute = n->compute;
   Value *value = ARENA_NEW(arena, Value);
   value->name = intern(arena, "acc");
-  value->type = SCALAR_F32;
+  value->type = (Type){compute->elem, 1};
   value->is_mutable = true;
   Expr *acc = expr_value(arena, value);
   Block *outside = n->block;

@@ -279,18 +279,30 @@ static bool add_weights(Builder *b, Layer *layer) {
   return true;
 }
 
+/* The operator takes what its inputs hold. */
+static bool check_elems(Builder *b, const Layer *layer) {
+  const OpCall *call = &layer->call;
+  for (int i = 0; i < call->n_inputs; i++) {
+    Elem elem = call->inputs[i].elem;
+    if (elem == ELEM_F32 || call->def->takes_any || (elem == ELEM_U8 && call->def->takes_u8 && i == 0))
+      continue;
+    const char *advice = elem == ELEM_U8 ? "; give the input a mean and a scale, as in "
+                                           "'input x: u8[96, 96, 3] (mean = 128, scale = 1/128)'"
+                                         : "";
+    build_error(b, layer->loc, "%s takes f32, not %s%s", call->def->name,
+                shape_text(b->arena, &call->inputs[i]), advice);
+    return false;
+  }
+  return true;
+}
+
 static Val finish_layer(Builder *b, Layer *layer) {
   Network *network = b->network;
   OpCall *call = &layer->call;
   for (int i = 0; i < call->n_inputs; i++)
     call->inputs[i] = layer->inputs[i]->shape;
-  for (int i = 0; i < call->n_inputs; i++)
-    if (call->inputs[i].elem != ELEM_F32 && !(call->def->takes_u8 && i == 0)) {
-      build_error(b, layer->loc, "%s takes f32, not %s; give the input a mean and a scale, as in "
-                  "'input x: u8[96, 96, 3] (mean = 128, scale = 1/128)'", call->def->name,
-                  shape_text(b->arena, &call->inputs[i]));
-      return val_unknown();
-    }
+  if (!check_elems(b, layer))
+    return val_unknown();
   const char *problem = call->def->infer(b->arena, call);
   if (problem) {
     build_error(b, layer->loc, "%s: %s", call->def->name, problem);

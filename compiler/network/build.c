@@ -395,8 +395,8 @@ static void run_output(Builder *b, Env *env, const Ast *stage, Val chain) {
   }
   if (chain.kind != VAL_TENSOR)
     return;
-  if (chain.tensor->shape.elem != ELEM_F32) {
-    build_error(b, stage->name_loc, "an output is f32, not %s",
+  if (chain.tensor->shape.elem == ELEM_U8) {
+    build_error(b, stage->name_loc, "an output is f32 or i32, not %s",
                 shape_text(b->arena, &chain.tensor->shape));
     return;
   }

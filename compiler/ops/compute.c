@@ -97,6 +97,18 @@ const Scalar *scalar_const(Arena *arena, float value) {
   return scalar;
 }
 
+const Scalar *scalar_whole(Arena *arena, int32_t whole) {
+  Scalar *scalar = scalar_new(arena, SCALAR_WHOLE);
+  scalar->whole = whole;
+  return scalar;
+}
+
+const Scalar *scalar_index(Arena *arena, int dim) {
+  Scalar *scalar = scalar_new(arena, SCALAR_INDEX);
+  scalar->dim = dim;
+  return scalar;
+}
+
 const Scalar *scalar_acc(Arena *arena) { return scalar_new(arena, SCALAR_ACC); }
 
 const Scalar *scalar_operand(Arena *arena, int operand) {
@@ -128,6 +140,8 @@ const Scalar *scalar_renumber(Arena *arena, const Scalar *scalar, const int *ope
     return NULL;
   switch (scalar->kind) {
   case SCALAR_CONST:
+  case SCALAR_WHOLE:
+  case SCALAR_INDEX:
   case SCALAR_COUNT:
     return scalar;
   case SCALAR_ACC:

@@ -12,7 +12,11 @@
  *
  * so a tap that falls outside contributes nothing (padding), and the order of
  * the sum is fixed here, for every region, schedule and target. Most operators
- * have one update, combine; concatenation has one per tensor. */
+ * have one update, combine; concatenation has one per tensor.
+ *
+ * Values are f32, but for indices and operators that only move elements: `elem`
+ * is the type of acc and of the result. Tensors of that type are read as they
+ * are, other integers as f32. */
 #ifndef MNCC_OPS_COMPUTE_H
 #define MNCC_OPS_COMPUTE_H
 
@@ -57,6 +61,8 @@ typedef struct Operand {
 /* A small expression over the accumulator and the operands. */
 typedef enum ScalarKind {
   SCALAR_CONST,   /* value */
+  SCALAR_WHOLE,   /* whole, as i32 */
+  SCALAR_INDEX,   /* where the iteration is in dimension dim, as i32 */
   SCALAR_ACC,
   SCALAR_OPERAND, /* operand */
   SCALAR_COUNT,   /* number of reduction points inside, as f32 (average pooling) */
@@ -72,12 +78,14 @@ struct Scalar {
   ScalarFn fn; /* SCALAR_OP with fn != NONE: a transcendental of our own on a (loop/math.c) */
   LoopOp op;
   float value;
-  int operand;
+  int32_t whole;
+  int operand, dim;
   const Scalar *a, *b, *c;
 };
 
 typedef struct Compute {
   int64_t out[3]; /* H, W, C of the output as iterated */
+  Elem elem;      /* of acc and the result */
   int n_reduce;
   int64_t reduce[COMPUTE_MAX_REDUCE];
   const char *reduce_label[COMPUTE_MAX_REDUCE]; /* "ky", "kx", "k": loop names for dumps and schedules */
@@ -110,6 +118,8 @@ bool compute_may_leave(const Compute *compute, int i);
 
 /* Scalar constructors. */
 const Scalar *scalar_const(Arena *arena, float value);
+const Scalar *scalar_whole(Arena *arena, int32_t whole);
+const Scalar *scalar_index(Arena *arena, int dim);
 const Scalar *scalar_acc(Arena *arena);
 const Scalar *scalar_operand(Arena *arena, int operand);
 const Scalar *scalar_count(Arena *arena);

@@ -163,8 +163,8 @@ struct OpDef {
 
   /* The output has the same elements in the same order as input 0 (dropout, flatten, reshape). */
   bool is_view;
-  /* Input 0 may be u8; all others take f32. */
-  bool takes_u8;
+  /* What the inputs may hold: f32 only, unless input 0 may be u8, or any type will do. */
+  bool takes_u8, takes_any;
   /* Input 0 is read as a flat vector whatever its shape. */
   bool flattens_input;
   /* Each output element depends only on the same element of every input: may be absorbed as a tail. */

@@ -2,11 +2,6 @@
  * are not supported: their names lead to a reason instead of to a guess. */
 #include "ops/family.h"
 
-const OpDef op_argmax = {
-    .name = "argmax",
-    .refusal = "its output would be whole numbers, and outputs are f32; look for the largest score in the program",
-};
-
 const OpDef op_transpose = {
     .name = "transpose",
     .refusal = "maps are [height, width, channels] throughout; give the input in that order",

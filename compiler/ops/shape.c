@@ -86,6 +86,7 @@ static void copy_compute(Arena *arena, const OpCall *call, Compute *compute) {
   int64_t n = shape_elems(&call->output);
   compute->out[0] = compute->out[1] = 1;
   compute->out[2] = n;
+  compute->elem = call->output.elem;
   compute->n_operands = 1;
   Operand *x = &compute->operands[0];
   *x = (Operand){.source = 0, .rank = 3, .dims = {1, 1, n}};
@@ -138,6 +139,7 @@ const OpDef op_reshape = {
     .compute = copy_compute,
     .evaluate = copy_evaluate,
     .is_view = true,
+    .takes_any = true,
     .torch_forward = view_torch_forward,
 };
 
@@ -150,6 +152,7 @@ const OpDef op_flatten = {
     .compute = copy_compute,
     .evaluate = copy_evaluate,
     .is_view = true,
+    .takes_any = true,
     .torch_forward = view_torch_forward,
 };
 

@@ -40,7 +40,7 @@ void region_share_memory(Regions *regions) {
       Stage *stage = &region->stages[s];
       for (int o = 0; stage->storage == STORAGE_WHOLE && o < stage->compute.n_operands; o++) {
         const GTensor *tensor = stage_operand_tensor(stage, o);
-        if (!tensor || !tensor->producer || region_stage_of(region, tensor) >= 0 ||
+        if (!tensor || !tensor->producer || tensor->shape.elem != stage->node->output->shape.elem || region_stage_of(region, tensor) >= 0 ||
             !compute_is_pointwise_access(&stage->compute, o) || reads_inside(region, tensor) != 1 ||
             read_later(regions, r + 1, tensor))
           continue;

@@ -47,7 +47,7 @@ class Port:
 def ports_of_header(path):
     """The inputs and the outputs, in the order of the run function's arguments."""
     text = open(path).read()
-    found = re.findall(r"^ \*   (input|output) +(\w+): (f32|u8)((?:\[\d+\])+),", text, re.M)
+    found = re.findall(r"^ \*   (input|output) +(\w+): (f32|u8|i32)((?:\[\d+\])+),", text, re.M)
     # In the same order: a name that C or C++ reserves has an underscore that its macros lack.
     macros = {kind: re.findall(rf"^#define ({PREFIX.upper()}_{word}_\w+_BYTES) ", text, re.M)
               for kind, word in (("input", "IN"), ("output", "OUT"))}
@@ -90,7 +90,7 @@ def write_npy(path, dims, values):
 def read_npy(path):
     with open(path, "rb") as file:
         data = file.read()
-    values = array.array("f")
+    values = array.array("i" if b"'<i4'" in data[:128] else "f")
     values.frombytes(data[10 + int.from_bytes(data[8:10], "little"):])
     return values
 
@@ -207,8 +207,9 @@ def harness(inputs, outputs, blob):
                  f"  read_area(&in{i}, in);"]
         arguments.append(f"(const {elem} *)(const void *)in{i}.at")
     for i, port in enumerate(outputs):
-        text.append(f"  Area out{i} = area_new({port.macro}, sizeof(float), 0xff);")
-        arguments.append(f"(float *)(void *)out{i}.at")
+        elem = "int32_t" if port.elem == "i32" else "float"
+        text.append(f"  Area out{i} = area_new({port.macro}, sizeof({elem}), 0xff);")
+        arguments.append(f"({elem} *)(void *)out{i}.at")
     # Twice, on what the first run left behind: nothing may stay between runs.
     text += ["  for (int times = 0; times < 2; times++) {",
              f"    {PREFIX}_run({', '.join(arguments)});"]
@@ -234,7 +235,7 @@ def read_two_runs(path, outputs):
         raise Failure("the second run in one arena differs from the first")
     results, at = [], 0
     for port in outputs:
-        values = array.array("f")
+        values = array.array("i" if port.elem == "i32" else "f")
         values.frombytes(data[at:at + 4 * port.elems])
         if len(values) != port.elems:
             raise Failure("the program wrote too little")

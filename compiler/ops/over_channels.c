@@ -1,6 +1,7 @@
-/* Softmax over the channels, and the four small operators it expands to:
+/* Softmax and argmax over the channels, and the small operators they expand to:
  *
  *     m = channel_max(x);  e = exp_difference(x, m);  s = channel_sum(e);  e / s
+ *     m = channel_max(x);  channel_of(x, m)
  */
 #include <math.h>
 
@@ -98,6 +99,40 @@ static void quotient_evaluate(const OpCall *call, const EvalTensor *inputs, cons
     output[i] = inputs[0].data[i] / inputs[1].data[i / c];
 }
 
+/* The least k with x[k] = m. Without one (NaN) the last channel, so that the result is always an index. */
+static const char *channel_of_infer(Arena *arena, OpCall *call) {
+  const char *problem = one_channel_infer(arena, call);
+  call->output.elem = ELEM_I32;
+  return problem;
+}
+
+static void channel_of_compute(Arena *arena, const OpCall *call, Compute *compute) {
+  over_channels(call, compute);
+  compute->elem = ELEM_I32;
+  compute->n_operands = 2;
+  Operand *m = &compute->operands[1];
+  *m = (Operand){.source = 1, .rank = 3};
+  shape_hwc(&call->inputs[1], m->dims);
+  m->access[0].coef[DIM_Y] = m->access[1].coef[DIM_X] = 1;
+  const Scalar *last = scalar_whole(arena, (int32_t)(channels(&call->inputs[0]) - 1));
+  const Scalar *found = scalar_op(arena, OP_EQ, scalar_operand(arena, 0), scalar_operand(arena, 1), NULL);
+  compute->init = last;
+  compute->combine = scalar_op(arena, OP_MIN, scalar_acc(arena),
+                               scalar_op(arena, OP_SELECT, found, scalar_index(arena, DIM_R), last), NULL);
+  compute->finish = scalar_acc(arena);
+}
+
+static void channel_of_evaluate(const OpCall *call, const EvalTensor *inputs, const double *const *weights, float *output) {
+  (void)weights;
+  int64_t c = channels(&call->inputs[0]), n = shape_elems(&call->output);
+  for (int64_t i = 0; i < n; i++) {
+    int64_t k = 0;
+    while (k < c - 1 && inputs[0].data[i * c + k] != inputs[1].data[i])
+      k++;
+    output[i] = (float)k;
+  }
+}
+
 const OpDef op_channel_max = {
     .name = "channel_max",
     .doc = "maximum over the channels",
@@ -142,6 +177,17 @@ const OpDef op_quotient = {
     .internal = true,
 };
 
+const OpDef op_channel_of = {
+    .name = "channel_of",
+    .doc = "the first channel whose value is m, one value per pixel",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .infer = channel_of_infer,
+    .compute = channel_of_compute,
+    .evaluate = channel_of_evaluate,
+    .internal = true,
+};
+
 static void step_init(Arena *arena, OpStep *step, const OpDef *def, const Shape *a, int operand_a, const Shape *b,
                       int operand_b) {
   op_call_init(&step->call, def);
@@ -155,7 +201,7 @@ static void step_init(Arena *arena, OpStep *step, const OpDef *def, const Shape 
   }
   const char *problem = def->infer(arena, &step->call);
   if (problem)
-    BUG("softmax does not expand: %s", problem);
+    BUG("'%s' does not expand: %s", def->name, problem);
 }
 
 static int softmax_expand(Arena *arena, const OpCall *call, OpStep *steps) {
@@ -197,4 +243,49 @@ const OpDef op_softmax = {
     .expand = softmax_expand,
     .evaluate = softmax_evaluate,
     .torch_forward = softmax_torch_forward,
+};
+
+/* Indices are numbers of the evaluator too, whose floats hold whole numbers to 2^24. */
+enum { MAX_INDEXED = 1 << 24 };
+
+static const char *argmax_infer(Arena *arena, OpCall *call) {
+  if (channels(&call->inputs[0]) > MAX_INDEXED)
+    return arena_printf(arena, "there are more than %d channels", MAX_INDEXED);
+  return channel_of_infer(arena, call);
+}
+
+static int argmax_expand(Arena *arena, const OpCall *call, OpStep *steps) {
+  const Shape *x = &call->inputs[0];
+  step_init(arena, &steps[0], &op_channel_max, x, 0, NULL, 0);
+  step_init(arena, &steps[1], &op_channel_of, x, 0, &steps[0].call.output, 1);
+  return 2;
+}
+
+static void argmax_evaluate(const OpCall *call, const EvalTensor *inputs, const double *const *weights, float *output) {
+  (void)weights;
+  int64_t c = channels(&call->inputs[0]), n = shape_elems(&call->output);
+  for (int64_t i = 0; i < n; i++) {
+    const float *x = inputs[0].data + i * c;
+    int64_t best = 0;
+    for (int64_t k = 1; k < c; k++)
+      best = x[k] > x[best] ? k : best;
+    output[i] = (float)best;
+  }
+}
+
+static void argmax_torch_forward(Writer *w, const OpCall *call, const char *self, const char *const *x) {
+  (void)call;
+  (void)self;
+  write_f(w, "%s.argmax(1, keepdim=True).int()", x[0]);
+}
+
+const OpDef op_argmax = {
+    .name = "argmax",
+    .doc = "the number of the channel with the greatest value, the first of equal ones, as i32",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .infer = argmax_infer,
+    .expand = argmax_expand,
+    .evaluate = argmax_evaluate,
+    .torch_forward = argmax_torch_forward,
 };
