@@ -68,6 +68,8 @@ static const Word color_words[] = {
 static const Word diagnostics_words[] = {{"text", 0}, {"json", 1}, {NULL, 0}};
 static const Word format_words[] = {
     {"text", FORMAT_TEXT}, {"json", FORMAT_JSON}, {"csv", FORMAT_CSV}, {NULL, 0}};
+static const Word fit_words[] = {
+    {"crop", FIT_CROP}, {"stretch", FIT_STRETCH}, {"pad", FIT_PAD}, {NULL, 0}};
 static const Word weights_as_words[] = {
     {"constants", WEIGHTS_AS_CONSTANTS}, {"blob", WEIGHTS_AS_BLOB}, {NULL, 0}};
 
@@ -231,6 +233,14 @@ static bool read_weights_as(Parser *p, const OptionDef *def, const char *given, 
   return true;
 }
 
+static bool read_fit(Parser *p, const OptionDef *def, const char *given, const char *value) {
+  int word = 0;
+  if (!read_word(p, fit_words, given, value, &word))
+    return false;
+  *(Fit *)field(p, def) = (Fit)word;
+  return true;
+}
+
 static bool read_level(Parser *p, const OptionDef *def, const char *given, const char *value) {
   (void)given;
   if (strlen(value) != 1 || *value < '0' || *value > '3') {
@@ -339,6 +349,37 @@ static bool read_resolution(Parser *p, const OptionDef *def, const char *given, 
   }
 }
 
+/* A whole number from 1 to a billion. */
+static bool read_count(Parser *p, const OptionDef *def, const char *given, const char *value) {
+  int64_t number = 0;
+  if (!parse_digits(value, strlen(value), &number) || number < 1 || number > 1000000000) {
+    diag_error(p->diag, nowhere, "'%.200s' is no count; %s takes a whole number, as in 100", value,
+               given);
+    return false;
+  }
+  *(int64_t *)field(p, def) = number;
+  return true;
+}
+
+/* Numbers apart by commas. */
+static bool read_numbers(Parser *p, const OptionDef *def, const char *given, const char *value) {
+  Numbers *numbers = field(p, def);
+  numbers->len = 0;
+  for (const char *start = value;; start++) {
+    size_t len = strcspn(start, ",");
+    Rational number;
+    if (!rational_parse(start, len, &number)) {
+      diag_error(p->diag, nowhere, "'%.*s' in '%s %.200s' is no number; write it as 3, 0.75 or 1/58",
+                 (int)(len > 200 ? 200 : len), start, given, value);
+      return false;
+    }
+    VEC_PUSH(p->arena, *numbers, number);
+    start += len;
+    if (!*start)
+      return true;
+  }
+}
+
 /* ---- the table ---- */
 
 enum {
@@ -397,6 +438,14 @@ static const OptionDef table[] = {
     {"--schedule", "FILE", "the loop transformations of each region", COMPILE | RUN, read_string,
      AT(schedule), 0, false},
     {"--input", "FILE", "a further input", RUN, read_strings, AT(run_inputs), 0, false},
+    {"--fit", "crop|stretch|pad", "how a picture is brought to the input's aspect ratio", RUN, read_fit,
+     AT(fit), 0, false},
+    {"--mean", "M", "subtracted from a picture's bytes: a number, or one a channel (default 0)", RUN,
+     read_numbers, AT(image_mean), 0, false},
+    {"--scale", "S", "multiplies them then (default 1/255)", RUN, read_numbers, AT(image_scale), 0,
+     false},
+    {"--repeat", "N", "run N times more and print what they take to standard error", RUN, read_count,
+     AT(repeat), 0, false},
     {"--evaluate", NULL, "run the reference evaluator instead of compiled code", RUN, read_flag,
      AT(evaluate), 1, false},
     {"--format", "text|json|csv", "form of the report", COST | RUN, read_format, AT(format), 0,

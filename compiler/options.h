@@ -42,6 +42,13 @@ const char *emit_name(Emit emit); /* "tokens"; "" for the default */
 
 typedef enum Format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV } Format;
 
+/* How a picture is brought to another aspect ratio. */
+typedef enum Fit {
+  FIT_CROP,    /* what does not fit is cut off, alike on both sides */
+  FIT_STRETCH,
+  FIT_PAD      /* black beside it */
+} Fit;
+
 typedef enum WeightsAs { WEIGHTS_AS_CONSTANTS, WEIGHTS_AS_BLOB } WeightsAs;
 
 /* The values given to one network parameter; more than one only for `cost`. */
@@ -54,6 +61,7 @@ typedef struct ParameterValues {
 } ParameterValues;
 
 typedef VEC(const char *) Strings;
+typedef VEC(Rational) Numbers;
 
 typedef struct Options {
   Arena *arena;
@@ -67,6 +75,10 @@ typedef struct Options {
   bool compile;  /* -c */
   bool syntax_only;
   bool evaluate; /* run: by the reference evaluator */
+  int64_t repeat; /* how often to measure; 0: not said */
+
+  Fit fit; /* of pictures */
+  Numbers image_mean, image_scale; /* --mean, --scale: one for all channels or one for each; none: the default */
 
   VEC(ParameterValues) parameters; /* --alpha, --rho, -D */
   VEC(int64_t) resolutions;

@@ -62,6 +62,7 @@ for feature, present in [
     ("run-riscv64", have("riscv64-linux-gnu-gcc") and have("qemu-riscv64")),
     ("run-wasm32", (have("wasm-ld") or have("wasm-ld-19")) and have("node")),
     ("llvm", config.has_llvm),
+    ("pictures", config.has_images),
     ("examples", config.has_examples),
     ("clang", config.clang),
     ("torch", config.has_torch),

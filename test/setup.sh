@@ -3,7 +3,7 @@
 # `test/setup.sh` those for the tests as well. Does nothing, and needs no rights, where all are there.
 set -euo pipefail
 
-build=(gcc libc6-dev cmake ninja-build flex bison pkg-config libjansson-dev llvm-19-dev)
+build=(gcc libc6-dev cmake ninja-build flex bison pkg-config libjansson-dev libstb-dev llvm-19-dev)
 test=(g++ clang-19 libclang-rt-19-dev llvm-19-tools make python3 python3-numpy python3-torch python3-sklearn
       qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi
       qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross

@@ -5,68 +5,66 @@
 #include <string.h>
 
 #include "commands/commands.h"
-#include "commands/session.h"
+#include "commands/ports.h"
 #include "commands/tensor_file.h"
+#include "commands/times.h"
 
 static const Loc nowhere = {0};
 
-/* One input or output of the program. */
-typedef struct Port {
-  const char *name;
-  Shape shape;
-  void *data; /* elements of the shape's type, in the session's arena */
-  VEC(const char *) labels; /* of the channels; none: they have no names */
-} Port;
+/* Least, median and spread of the runs that --repeat asks for. */
+static void report_times(Times *times) {
+  if (!times->n)
+    return;
+  fprintf(stderr, "%lld runs: median %.4f ms, least %.4f ms, 10 to 90 %% of them %.4f to %.4f ms\n", (long long)times->n,
+          1e3 * times_quantile(times, 0.5), 1e3 * times_quantile(times, 0), 1e3 * times_quantile(times, 0.1),
+          1e3 * times_quantile(times, 0.9));
+}
 
-typedef VEC(Port) Ports;
-
-static int read_inputs(Session *session, Ports *ports) {
-  const Options *options = session->compilation.options;
-  if (options->run_inputs.len != ports->len) {
-    const char *list = "";
-    for (size_t i = 0; i < ports->len; i++)
-      list = arena_printf(session->arena, "%s%s%s: %s", list, i ? ", " : "", ports->at[i].name,
-                          shape_text(session->arena, &ports->at[i].shape));
-    diag_error(&session->diag, nowhere, "the network has %zu input%s (%s), but %zu file%s given", ports->len,
-               ports->len == 1 ? "" : "s", list, options->run_inputs.len, options->run_inputs.len == 1 ? " is" : "s are");
-    return EXIT_USER;
+static int evaluate(Session *session, const Ports *inputs, const Ports *outputs) {
+  const Graph *graph = session->compilation.graph;
+  const void **in = ports_in(session, inputs);
+  void **out = ports_out(session, outputs);
+  graph_evaluate(graph, session->weights, in, out);
+  int64_t repeat = session->compilation.options->repeat;
+  Times times = times_new(session->arena, repeat);
+  for (int64_t i = 0; i < repeat; i++) {
+    double start = pipeline_seconds();
+    graph_evaluate(graph, session->weights, in, out);
+    times.seconds[i] = pipeline_seconds() - start;
   }
-  for (size_t i = 0; i < ports->len; i++) {
-    Port *port = &ports->at[i];
-    int status = tensor_read(&session->diag, options->run_inputs.at[i], port->name, &port->shape,
-                             port->data);
-    if (status != EXIT_FINE)
-      return status;
-  }
+  report_times(&times);
   return EXIT_FINE;
 }
 
+#if MNCC_HAVE_LLVM
 static int execute(Session *session, const Ports *inputs, const Ports *outputs) {
   const Compilation *c = &session->compilation;
-  const void **in = ARENA_ARRAY(session->arena, const void *, inputs->len + 1);
-  void **out = ARENA_ARRAY(session->arena, void *, outputs->len + 1);
-  for (size_t i = 0; i < inputs->len; i++)
-    in[i] = inputs->at[i].data;
-  for (size_t i = 0; i < outputs->len; i++)
-    out[i] = outputs->at[i].data;
-  if (c->options->evaluate) {
-    graph_evaluate(c->graph, session->weights, in, out);
-    return EXIT_FINE;
-  }
-#if MNCC_HAVE_LLVM
+  const void **in = ports_in(session, inputs);
+  void **out = ports_out(session, outputs);
   session->emit.prefix = "network";
   session->emit.weights_as_blob = false;
   Jit *jit = jit_new(c->program, c->target, &session->emit, &session->diag);
   if (!jit)
     return session_failed(session);
   jit_run(jit, in, out);
+  Times times = times_new(session->arena, c->options->repeat);
+  for (int64_t i = 0; i < times.n; i++) {
+    double start = pipeline_seconds();
+    jit_run(jit, in, out);
+    times.seconds[i] = pipeline_seconds() - start;
+  }
+  report_times(&times);
   jit_free(jit);
   return EXIT_FINE;
+}
 #else
+static int execute(Session *session, const Ports *inputs, const Ports *outputs) {
+  (void)inputs;
+  (void)outputs;
   diag_error(&session->diag, nowhere, "this mncc was built without LLVM: run takes --evaluate (the reference evaluator) only");
   return EXIT_USER;
-#endif
 }
+#endif
 
 /* Element i of an output. */
 static void format_element(char text[32], const Port *port, int64_t i) {
@@ -211,22 +209,6 @@ static int find_labels(Session *session, const Ports *outputs) {
   return EXIT_FINE;
 }
 
-static Port make_port(Session *session, const char *name, const Shape *shape) {
-  return (Port){.name = name, .shape = *shape, .data = arena_alloc(session->arena, (size_t)shape_bytes(shape))};
-}
-
-static void make_ports(Session *session, Ports *inputs, Ports *outputs) {
-  const Network *network = session->compilation.network;
-  for (size_t i = 0; i < network->inputs.len; i++) {
-    const Tensor *tensor = network->inputs.at[i];
-    VEC_PUSH(session->arena, *inputs, make_port(session, tensor->name, &tensor->shape));
-  }
-  for (size_t i = 0; i < network->outputs.len; i++) {
-    const NetworkOutput *output = &network->outputs.at[i];
-    VEC_PUSH(session->arena, *outputs, make_port(session, output->name, &output->tensor->shape));
-  }
-}
-
 static int run(Session *session) {
   Compilation *c = &session->compilation;
   if (c->is_loop_text) {
@@ -237,14 +219,14 @@ static int run(Session *session) {
   if (!pipeline_run(c, c->options->evaluate ? STAGE_GRAPH : STAGE_PLAN, NULL, &stopped))
     return session_failed(session);
   Ports inputs = {0}, outputs = {0};
-  make_ports(session, &inputs, &outputs);
+  ports_make(session, &inputs, &outputs);
   int status = find_labels(session, &outputs);
   if (status == EXIT_FINE)
-    status = read_inputs(session, &inputs);
+    status = ports_read(session, &inputs, false);
   if (status == EXIT_FINE)
     status = session_weights(session);
   if (status == EXIT_FINE)
-    status = execute(session, &inputs, &outputs);
+    status = c->options->evaluate ? evaluate(session, &inputs, &outputs) : execute(session, &inputs, &outputs);
   return status == EXIT_FINE ? write_ports(session, &outputs) : status;
 }
 

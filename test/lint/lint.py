@@ -27,6 +27,7 @@ OTHER_WORDS = {
     ("compiler/loop/loop.h", "mul"): "a product of numbers",
     ("compiler/commands/cost.c", "depthwise"): "a kind of cost in the report",
     ("compiler/commands/cost.c", "dense"): "a kind of cost in the report",
+    ("compiler/options.c", "pad"): "a value of --fit",
 }
 
 MAX_LINES = 900
