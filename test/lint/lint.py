@@ -192,6 +192,8 @@ def project_files(root):
         folders[:] = sorted(f for f in folders
                             if f not in (".git", "__pycache__") and not f.startswith("build"))
         for name in sorted(names):
+            if name == ".git":  # a worktree's: a file that says where the repository is
+                continue
             path = os.path.join(folder, name)
             if os.path.isfile(path) and not name.endswith((".safetensors", ".pgm", ".pyc")):
                 yield os.path.relpath(path, root).replace(os.sep, "/"), path
