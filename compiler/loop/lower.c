@@ -19,10 +19,19 @@ typedef struct Lowering {
   Arena *arena;
   const Regions *regions;
   Program *program;
-  Buffer **buffers;               /* of each tensor, by id */
-  PtrMap names;                   /* of the program's buffers */
-  VEC(const char *) kernel_texts; /* of program->kernels, interned */
+  Buffer **buffers;         /* of each tensor, by id */
+  int64_t *ring_rows;       /* likewise: rows that the tensor's buffer holds if it is a ring, else 0 */
+  PtrMap names;             /* of the program's buffers and kernels */
+  PtrMap next_number;       /* of a name that is taken: the number behind the last one that was given */
+  PtrMap shared;            /* a kernel's text, interned -> its Users */
+  VEC(struct Users *) users; /* of program->kernels, in their order */
 } Lowering;
+
+/* A kernel and the stages that call it, each once for every class of its steps. */
+typedef struct Users {
+  Kernel *kernel;
+  VEC(const Stage *) stages;
+} Users;
 
 /* ---- names ---- */
 
@@ -37,9 +46,11 @@ static const char *identifier(Arena *arena, const char *path) {
 }
 
 static const char *unique_name(Lowering *l, const char *wanted) {
-  const char *base = identifier(l->arena, wanted), *name = intern(l->arena, base);
-  for (int i = 1; ptr_map_get(&l->names, name); i++)
-    name = intern(l->arena, arena_printf(l->arena, "%s_%d", base, i));
+  const char *base = intern(l->arena, identifier(l->arena, wanted)), *name = base;
+  uintptr_t number = (uintptr_t)ptr_map_get(&l->next_number, base);
+  while (ptr_map_get(&l->names, name))
+    name = intern(l->arena, arena_printf(l->arena, "%s_%d", base, (int)++number));
+  ptr_map_put(&l->next_number, base, (void *)number);
   ptr_map_put(&l->names, name, (void *)(uintptr_t)name);
   return name;
 }
@@ -73,6 +84,7 @@ static void make_interface(Lowering *l) {
 
 static void make_stage_buffer(Lowering *l, const Stage *stage) {
   const GTensor *tensor = stage->node->output;
+  l->ring_rows[tensor->id] = stage->ring_rows < stage->rows ? stage->ring_rows : 0;
   if (stage->storage == STORAGE_OUTPUT)
     return;
   if (stage->in_place >= 0) {
@@ -480,17 +492,6 @@ static Buffer *new_param(Nest *n, const char *name, Access access, Elem elem, in
   return param;
 }
 
-/* Rows that a tensor's buffer holds if it is a ring, else 0. */
-static int64_t ring_of(const Lowering *l, const GTensor *tensor) {
-  for (size_t r = 0; r < l->regions->regions.len; r++) {
-    const Region *region = l->regions->regions.at[r];
-    int s = region_stage_of(region, tensor);
-    if (s >= 0)
-      return region->stages[s].ring_rows < region->stages[s].rows ? region->stages[s].ring_rows : 0;
-  }
-  return 0;
-}
-
 /* A call site's arguments, in the order of the kernel's buffer parameters. */
 typedef struct Arguments {
   Buffer *at[COMPUTE_MAX_OPERANDS + 1];
@@ -509,7 +510,7 @@ static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
     int64_t dims[LOOP_MAX_RANK];
     int rank = stored_dims(stage, operand, dims);
     if (!operand->is_weight) {
-      n->ring[o] = ring_of(l, stage_operand_tensor(stage, o));
+      n->ring[o] = l->ring_rows[stage_operand_tensor(stage, o)->id];
       if (n->ring[o])
         dims[0] = n->ring[o];
       flatten_dims(stage, dims);
@@ -544,7 +545,9 @@ static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
   arguments->at[arguments->n++] = result;
 }
 
-static const char *describe(Arena *arena, const Stage *stage) {
+/* What the kernel computes, and the paths of the others that it computes it for. */
+static const char *describe(Arena *arena, const Users *users) {
+  const Stage *stage = users->stages.at[0];
   Writer w;
   writer_init(&w);
   write_f(&w, "%s: %s", stage->node->path, stage->node->call.def->name);
@@ -552,6 +555,15 @@ static const char *describe(Arena *arena, const Stage *stage) {
     write_f(&w, " | %s", stage->node->tails[t].call.def->name);
   const int64_t *out = stage->compute.out;
   write_f(&w, ", %lldx%lldx%lld", (long long)out[0], (long long)out[1], (long long)out[2]);
+  Arena *scratch = arena_new();
+  PtrMap seen = {.arena = scratch};
+  for (size_t i = 0; i < users->stages.len; i++) {
+    const Node *node = users->stages.at[i]->node;
+    if (i > 0 && !ptr_map_get(&seen, node))
+      write_f(&w, "; %s", node->path);
+    ptr_map_put(&seen, node, users->kernel);
+  }
+  arena_free(scratch);
   const char *text = arena_strndup(arena, w.data, w.len);
   writer_free(&w);
   return text;
@@ -565,20 +577,17 @@ static Kernel *shared_kernel(Lowering *l, Kernel *kernel, const Stage *stage) {
   loop_print_kernel(&w, kernel);
   const char *text = intern_n(l->arena, w.data, w.len);
   writer_free(&w);
-  const char *note = describe(l->arena, stage);
-  for (size_t i = 0; i < l->kernel_texts.len; i++)
-    if (l->kernel_texts.at[i] == text) {
-      Kernel *known = l->program->kernels.at[i];
-      const char *path = stage->node->path;
-      if (!strstr(known->note, path))
-        known->note = arena_printf(l->arena, "%s; %s", known->note, path);
-      return known;
-    }
-  kernel->name = unique_name(l, stage->node->call.def->name);
-  kernel->note = note;
-  VEC_PUSH(l->arena, l->program->kernels, kernel);
-  VEC_PUSH(l->arena, l->kernel_texts, text);
-  return kernel;
+  Users *users = ptr_map_get(&l->shared, text);
+  if (!users) {
+    users = ARENA_NEW(l->arena, Users);
+    users->kernel = kernel;
+    kernel->name = unique_name(l, stage->node->call.def->name);
+    ptr_map_put(&l->shared, text, users);
+    VEC_PUSH(l->arena, l->users, users);
+    VEC_PUSH(l->arena, l->program->kernels, kernel);
+  }
+  VEC_PUSH(l->arena, users->stages, stage);
+  return users->kernel;
 }
 
 /* A kernel that makes `rows` rows of the stage, from row first_lo … first_hi. */
@@ -781,12 +790,16 @@ Program *loop_lower(Arena *arena, const Regions *regions) {
   Lowering l = {.arena = arena, .regions = regions, .names = {.arena = arena}};
   l.program = loop_program_new(arena, regions->graph->name);
   l.program->arena_align = regions->target->buffer_align;
+  l.next_number.arena = l.shared.arena = arena;
   l.buffers = ARENA_ARRAY(arena, Buffer *, graph_tensor_count(regions->graph));
+  l.ring_rows = ARENA_ARRAY(arena, int64_t, graph_tensor_count(regions->graph));
   for (size_t i = 0; i < regions->graph->network->layers.len; i++)
     l.program->macs += op_call_macs(&regions->graph->network->layers.at[i]->call);
   l.program->layers = layer_table(arena, regions->graph->network);
   make_interface(&l);
   for (size_t r = 0; r < regions->regions.len; r++)
     lower_region(&l, regions->regions.at[r]);
+  for (size_t i = 0; i < l.users.len; i++)
+    l.users.at[i]->kernel->note = describe(arena, l.users.at[i]);
   return l.program;
 }
