@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "loop/internal.h"
@@ -473,8 +474,46 @@ static void check_contents(Verifier *v, const Buffer *b) {
   }
 }
 
+/* A buffer of the arena, and its place among all. */
+typedef struct Placed {
+  const Buffer *buffer;
+  size_t order;
+} Placed;
+
+static int earlier_first(const void *a, const void *b) {
+  const Placed *x = a, *y = b;
+  if (x->buffer->live_begin != y->buffer->live_begin)
+    return x->buffer->live_begin < y->buffer->live_begin ? -1 : 1;
+  return (x->order > y->order) - (x->order < y->order);
+}
+
+/* Buffers that live at the same time do not overlap: walks through time with those that are alive. Sorts `placed`. */
+static void check_overlaps(Verifier *v, Placed *placed, size_t n) {
+  Placed *alive = ARENA_ARRAY(v->arena, Placed, n + 1);
+  size_t n_alive = 0;
+  if (n)
+    qsort(placed, n, sizeof *placed, earlier_first);
+  for (size_t i = 0; i < n; i++) {
+    size_t kept = 0;
+    for (size_t j = 0; j < n_alive; j++) {
+      if (alive[j].buffer->live_end < placed[i].buffer->live_begin)
+        continue;
+      bool declared_before = alive[j].order < placed[i].order;
+      const Buffer *first = declared_before ? alive[j].buffer : placed[i].buffer;
+      const Buffer *second = declared_before ? placed[i].buffer : alive[j].buffer;
+      if (overlap(first, second))
+        fail(v, second->loc, "buffers '%s' and '%s' overlap while both live", first->name, second->name);
+      alive[kept++] = alive[j];
+    }
+    alive[kept++] = placed[i];
+    n_alive = kept;
+  }
+}
+
 static void check_plan(Verifier *v) {
   const Program *p = v->program;
+  Placed *placed = ARENA_ARRAY(v->arena, Placed, p->buffers.len + 1);
+  size_t n = 0;
   if (!is_power_of_two(p->arena_align))
     fail(v, (Loc){0}, "the alignment of the arena is %d", p->arena_align);
   for (size_t i = 0; i < p->buffers.len; i++) {
@@ -497,13 +536,9 @@ static void check_plan(Verifier *v) {
     if (buffer_bytes(b) > p->arena_bytes || b->offset > p->arena_bytes - buffer_bytes(b))
       fail(v, b->loc, "buffer '%s' at offset %" PRId64 " leaves the arena of %" PRId64 " bytes",
            b->name, b->offset, p->arena_bytes);
-    for (size_t j = 0; j < i; j++) {
-      const Buffer *other = p->buffers.at[j];
-      if (other->kind == BUFFER_ARENA && other->offset >= 0 && other->live_begin <= b->live_end &&
-          b->live_begin <= other->live_end && overlap(b, other))
-        fail(v, b->loc, "buffers '%s' and '%s' overlap while both live", other->name, b->name);
-    }
+    placed[n++] = (Placed){b, i};
   }
+  check_overlaps(v, placed, n);
 }
 
 /* ---- the program ---- */

@@ -1,5 +1,6 @@
 /* Memory plan: see plan.h. Placement is first fit, largest buffer first, which
- * for chains of feature maps finds the optimum or comes near it. */
+ * for chains of feature maps finds the optimum or comes near it. A buffer looks
+ * only at those that live at the same time; a timeline finds them. */
 #include "plan/plan.h"
 
 #include <stdlib.h>
@@ -20,10 +21,6 @@ static void touch_calls(const Stmt *stmt, int time) {
     touch_calls(stmt->body.stmts.at[i], time);
   for (size_t i = 0; i < stmt->otherwise.stmts.len; i++)
     touch_calls(stmt->otherwise.stmts.at[i], time);
-}
-
-static bool live_together(const Buffer *a, const Buffer *b) {
-  return a->live_begin <= b->live_end && b->live_begin <= a->live_end;
 }
 
 typedef struct Entry {
@@ -48,12 +45,66 @@ static int lower_first(const void *a, const void *b) {
 
 static int64_t align_up(int64_t value, int64_t align) { return (value + align - 1) / align * align; }
 
-/* The lowest aligned offset at which the buffer overlaps none of `placed`, which are sorted by offset. */
-static int64_t lowest_free(const Buffer *buffer, const Entry *placed, size_t n) {
+/* ---- who lives when ----
+ *
+ * A buffer that lives together with another one begins while that one lives, or lives when that one begins. The first are
+ * found by their beginnings; the second on the way from a leaf to the root of a tree over time, whose nodes hold the
+ * buffers that live all through their part of it. */
+
+typedef VEC(Entry) Entries;
+
+typedef struct Timeline {
+  Arena *arena;
+  size_t leaves;    /* at least one for each time */
+  Entries *begins;  /* by time */
+  Entries *through; /* of the tree's nodes: the root is 1, the children of i are 2i and 2i + 1 */
+} Timeline;
+
+static Timeline timeline_new(Arena *arena, size_t times) {
+  Timeline line = {.arena = arena, .leaves = 1};
+  while (line.leaves < times)
+    line.leaves *= 2;
+  line.begins = ARENA_ARRAY(arena, Entries, line.leaves);
+  line.through = ARENA_ARRAY(arena, Entries, 2 * line.leaves);
+  return line;
+}
+
+static void timeline_add(Timeline *line, Entry entry) {
+  size_t begin = (size_t)entry.buffer->live_begin, end = (size_t)entry.buffer->live_end + 1;
+  VEC_PUSH(line->arena, line->begins[begin], entry);
+  for (begin += line->leaves, end += line->leaves; begin < end; begin /= 2, end /= 2) {
+    if (begin % 2) {
+      VEC_PUSH(line->arena, line->through[begin], entry);
+      begin++;
+    }
+    if (end % 2) {
+      end--;
+      VEC_PUSH(line->arena, line->through[end], entry);
+    }
+  }
+}
+
+static void append(Arena *arena, Entries *to, const Entries *from) {
+  for (size_t i = 0; i < from->len; i++)
+    VEC_PUSH(arena, *to, from->at[i]);
+}
+
+/* Appends those that live together with `buffer`. */
+static void timeline_find(Timeline *line, const Buffer *buffer, Entries *found) {
+  for (size_t node = line->leaves + (size_t)buffer->live_begin; node > 0; node /= 2)
+    append(line->arena, found, &line->through[node]);
+  for (int time = buffer->live_begin + 1; time <= buffer->live_end; time++)
+    append(line->arena, found, &line->begins[time]);
+}
+
+/* ---- placement ---- */
+
+/* The lowest aligned offset at which the buffer overlaps none of `others`, which are sorted by offset. */
+static int64_t lowest_free(const Buffer *buffer, const Entries *others) {
   int64_t offset = 0;
-  for (size_t i = 0; i < n; i++) {
-    const Buffer *other = placed[i].buffer;
-    if (!live_together(buffer, other) || other->offset + buffer_bytes(other) <= offset)
+  for (size_t i = 0; i < others->len; i++) {
+    const Buffer *other = others->at[i].buffer;
+    if (other->offset + buffer_bytes(other) <= offset)
       continue;
     if (offset + buffer_bytes(buffer) <= other->offset)
       break;
@@ -62,38 +113,55 @@ static int64_t lowest_free(const Buffer *buffer, const Entry *placed, size_t n) 
   return offset;
 }
 
-void plan_arena(Program *program, const Target *target) {
+/* Gives each of the arena's buffers its offset, in the order of `entries`. */
+static void place(Program *program, const Entries *entries, int align) {
   Arena *scratch = arena_new();
-  Entry *entries = ARENA_ARRAY(scratch, Entry, program->buffers.len + 1);
-  size_t n = 0, kept = 0;
+  Timeline line = timeline_new(scratch, program->entry.stmts.len);
+  Entries others = {0};
+  program->arena_bytes = 0;
+  for (size_t i = 0; i < entries->len; i++) {
+    Buffer *buffer = entries->at[i].buffer;
+    others.len = 0;
+    timeline_find(&line, buffer, &others);
+    if (others.len)
+      qsort(others.at, others.len, sizeof *others.at, lower_first);
+    buffer->offset = lowest_free(buffer, &others);
+    timeline_add(&line, entries->at[i]);
+    int64_t end = align_up(buffer->offset + buffer_bytes(buffer), align);
+    program->arena_bytes = end > program->arena_bytes ? end : program->arena_bytes;
+  }
+  arena_free(scratch);
+}
+
+static void find_lives(Program *program) {
   for (size_t i = 0; i < program->buffers.len; i++)
     program->buffers.at[i]->live_begin = program->buffers.at[i]->live_end = -1;
   for (size_t i = 0; i < program->entry.stmts.len; i++)
     touch_calls(program->entry.stmts.at[i], (int)i);
+}
+
+void plan_arena(Program *program, const Target *target) {
+  Arena *scratch = arena_new();
+  Entries entries = {0};
+  size_t kept = 0;
+  find_lives(program);
+  program->arena_align = target->buffer_align;
   for (size_t i = 0; i < program->buffers.len; i++) {
     Buffer *buffer = program->buffers.at[i];
     if (buffer->kind == BUFFER_ARENA && buffer->live_begin < 0)
       continue;
     program->buffers.at[kept++] = buffer;
-    if (buffer->kind == BUFFER_ARENA) {
-      if (buffer->align < target->buffer_align)
-        buffer->align = target->buffer_align;
-      entries[n++] = (Entry){buffer, i};
-    }
+    if (buffer->kind != BUFFER_ARENA)
+      continue;
+    if (buffer->align < target->buffer_align)
+      buffer->align = target->buffer_align;
+    program->arena_align = buffer->align > program->arena_align ? buffer->align : program->arena_align;
+    VEC_PUSH(scratch, entries, ((Entry){buffer, i}));
   }
   program->buffers.len = kept;
-  qsort(entries, n, sizeof *entries, larger_first);
-  program->arena_bytes = 0;
-  for (size_t i = 0; i < n; i++) {
-    Buffer *buffer = entries[i].buffer;
-    buffer->offset = lowest_free(buffer, entries, i);
-    int64_t end = align_up(buffer->offset + buffer_bytes(buffer), target->buffer_align);
-    program->arena_bytes = end > program->arena_bytes ? end : program->arena_bytes;
-    qsort(entries, i + 1, sizeof *entries, lower_first);
-  }
-  program->arena_align = target->buffer_align;
-  for (size_t i = 0; i < n; i++)
-    program->arena_align = entries[i].buffer->align > program->arena_align ? entries[i].buffer->align : program->arena_align;
+  if (entries.len)
+    qsort(entries.at, entries.len, sizeof *entries.at, larger_first);
+  place(program, &entries, target->buffer_align);
   arena_free(scratch);
 }
 
