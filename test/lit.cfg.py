@@ -69,6 +69,7 @@ for feature, present in [
     ("sklearn", config.has_sklearn),
     ("qemu-arm", config.qemu_arm and config.arm_gcc),
     ("sanitize", config.sanitize),
+    ("valgrind", have("valgrind")),
 ]:
     if present:
         config.available_features.add(feature)

@@ -207,11 +207,17 @@ static bool is_reserved(const Builder *b, const char *name) {
   return name == b->in || is_word(name);
 }
 
+/* `wish`, or it with the lowest number that makes it one that is not taken. `taken` holds the names that are, each with the
+ * last number that was tried behind it. */
 static const char *unique_name(Builder *b, Map *taken, const char *wish) {
-  const char *name = intern(b->arena, wish);
-  for (size_t i = 1; is_reserved(b, name) || map_get(taken, name) != MAP_NONE; i++)
-    name = intern(b->arena, arena_printf(b->arena, "%s_%zu", wish, i));
-  map_put(b->arena, taken, name, 1);
+  const char *base = intern(b->arena, wish), *name = base;
+  size_t number = map_get(taken, base);
+  number = number == MAP_NONE ? 0 : number;
+  while (is_reserved(b, name) || map_get(taken, name) != MAP_NONE)
+    name = intern(b->arena, arena_printf(b->arena, "%s_%zu", wish, ++number));
+  map_put(b->arena, taken, name, 0);
+  if (name != base)
+    map_put(b->arena, taken, base, number);
   return name;
 }
 
@@ -221,7 +227,7 @@ void name_tensors(Builder *b) {
   Network *network = b->network;
   Map taken = {0};
   for (size_t i = 0; i < network->inputs.len; i++)
-    map_put(b->arena, &taken, intern(b->arena, network->inputs.at[i]->name), 1);
+    map_put(b->arena, &taken, intern(b->arena, network->inputs.at[i]->name), 0);
   for (size_t i = 0; i < network->layers.len; i++) {
     Tensor *tensor = network->layers.at[i]->output;
     if (tensor->name)
