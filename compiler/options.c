@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loop/loop.h"
+
 typedef struct Parser {
   Arena *arena;
   Diag *diag;
@@ -380,6 +382,16 @@ static bool read_numbers(Parser *p, const OptionDef *def, const char *given, con
   }
 }
 
+static bool read_threads(Parser *p, const OptionDef *def, const char *given, const char *value) {
+  int64_t number = 0;
+  if (!parse_digits(value, strlen(value), &number) || number < 1 || number > LOOP_MAX_THREADS) {
+    diag_error(p->diag, nowhere, "'%.200s' is no number of threads; %s takes 1 to %d", value, given, LOOP_MAX_THREADS);
+    return false;
+  }
+  *(int *)field(p, def) = (int)number;
+  return true;
+}
+
 /* ---- the table ---- */
 
 enum {
@@ -431,6 +443,8 @@ static const OptionDef table[] = {
      AT(optimize), 0, true},
     {"--prefix", "NAME", "prefix of the generated symbols (default: the network's name)", COMPILE,
      read_string, AT(prefix), 0, false},
+    {"--threads", "N", "divide the work for N threads (default 1)", COMPILE | RUN, read_threads,
+     AT(threads), 0, false},
     {"--no-fuse", NULL, "every operator a region of its own", COMPILE | RUN, read_flag, AT(no_fuse),
      1, false},
     {"--regions", "FILE", "which operators run together", COMPILE | RUN, read_string, AT(regions),
@@ -612,7 +626,7 @@ static bool add_argument(Parser *p, Strings *out, const char *arg, int depth) {
 }
 
 bool options_parse(Arena *arena, Diag *diag, int argc, char **argv, Options *options) {
-  *options = (Options){.arena = arena, .optimize = 2, .verify = -1};
+  *options = (Options){.arena = arena, .optimize = 2, .threads = 1, .verify = -1};
   Parser p = {arena, diag, options};
   Strings positional = {0};
   bool seen[OPTIONS] = {false};

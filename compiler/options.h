@@ -93,6 +93,7 @@ typedef struct Options {
   int optimize;               /* -O, 0..3; 2 unless said */
   const char *prefix;
 
+  int threads; /* --threads; 1 unless said */
   bool no_fuse;
   const char *regions, *schedule; /* files */
 

@@ -31,7 +31,8 @@ static void absorb_elementwise(Compilation *c) { graph_absorb_elementwise(c->gra
 static void separate_outputs(Compilation *c) { graph_separate_outputs(c->graph); }
 
 static void fuse(Compilation *c) {
-  RegionOptions options = {.fuse = !c->options->no_fuse, .regions_file = c->regions_file, .schedule_file = c->schedule_file};
+  RegionOptions options = {.threads = c->options->threads, .fuse = !c->options->no_fuse,
+                           .regions_file = c->regions_file, .schedule_file = c->schedule_file};
   c->regions = region_build(c->arena, c->diag, c->graph, c->target, &options);
 }
 

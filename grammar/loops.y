@@ -67,6 +67,7 @@ static void mnl_error(const Loc *loc, void *scanner, MnlParser *p, const char *m
 %token <text> SCHEDULE "'schedule'"
 %token <text> LET "'let'" VAR "'var'" SET "'set'" CALL "'call'" PREFETCH "'prefetch'"
 %token <text> FOR "'for'" IF "'if'" ELSE "'else'"
+%token <text> PARALLEL "'parallel'" BRANCH "'branch'" THREADS "'threads'"
 %token DOTDOT "'..'" GE "'>='" LE "'<='" AND "'&&'"
 
 %type <text> name string.opt label.opt schedule.opt suffix
@@ -74,7 +75,7 @@ static void mnl_error(const Loc *loc, void *scanner, MnlParser *p, const char *m
 %type <expr> expr sum product unary postfix primary access step.opt
 %type <list> exprs indices dims values arguments
 %type <stmt> stmt branch
-%type <block> block stmts
+%type <block> block stmts branches
 %type <condition> condition
 %type <conditions> conditions
 %type <attr> program_attr buffer_attr
@@ -100,6 +101,7 @@ program_attr:
   MACS unary { $$ = mnl_attr(p, MNL_ATTR_MACS, @$, $unary, NULL, NULL); }
 | ARENA unary { $$ = mnl_attr(p, MNL_ATTR_ARENA, @$, $unary, NULL, NULL); }
 | ALIGN unary { $$ = mnl_attr(p, MNL_ATTR_ALIGN, @$, $unary, NULL, NULL); }
+| THREADS unary { $$ = mnl_attr(p, MNL_ATTR_THREADS, @$, $unary, NULL, NULL); }
 | LAYERS STRING { $$ = mnl_attr(p, MNL_ATTR_LAYERS, @$, NULL, NULL, $STRING); }
 
 decls:
@@ -240,6 +242,19 @@ stmt:
     $$ = mnl_stmt(p, MNL_PREFETCH, @$, $access->text, @access);
     $$->target = $access;
   }
+| PARALLEL '{' branches '}' {
+    $$ = mnl_stmt(p, MNL_PARALLEL, @PARALLEL, NULL, @PARALLEL);
+    $$->body = $branches;
+  }
+
+branches:
+  %empty { $$ = ARENA_NEW(p->arena, MnlBlock); }
+| branches[list] BRANCH block {
+    MnlStmt *branch = mnl_stmt(p, MNL_BRANCH, @BRANCH, NULL, @BRANCH);
+    branch->body = $block;
+    $$ = $list;
+    VEC_PUSH(p->arena, $$->items, branch);
+  }
 
 branch:
   IF '(' conditions ')' block {
@@ -330,7 +345,7 @@ exprs:
 name:
   NAME | PROGRAM | MACS | LAYERS | BUFFER | KERNEL | ENTRY | INPUT | OUTPUT | WEIGHT | ARENA | ALIGN
 | OFFSET | LIVE | RECIPE | NOALIAS | IN | OUT | INOUT | INT | BY | UNROLL | VECTOR | LABEL | LET
-| VAR | SET | CALL | PREFETCH | SCHEDULE
+| VAR | SET | CALL | PREFETCH | SCHEDULE | PARALLEL | BRANCH | THREADS
 
 %%
 

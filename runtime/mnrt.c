@@ -82,7 +82,7 @@ static int tensors_ok(const MnrtTensor *tensors, size_t n) {
 MnrtStatus mnrt_model_check(const MnrtModel *model) {
   if (model->abi_version != MNRT_ABI_VERSION)
     return MNRT_WRONG_ABI;
-  if (!model->name || !model->run || !is_power_of_two(model->arena_align) ||
+  if (!model->name || !model->run || model->threads < 1 || !is_power_of_two(model->arena_align) ||
       !tensors_ok(model->inputs, model->n_inputs) || !tensors_ok(model->outputs, model->n_outputs))
     return MNRT_BAD_MODEL;
   return MNRT_OK;

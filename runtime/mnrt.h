@@ -7,10 +7,11 @@
  *   - a weights file in memory:       mnrt_map_file, mnrt_unmap_file
  *   - a model described as data, for programs that serve more than one:
  *                                     MnrtModel, mnrt_model_check, mnrt_tensor_bytes
+ *   - threads, for models compiled with --threads: MnrtPool
  *   - the time, and time per layer:   mnrt_now_ns, MnrtProfile
  *
  * The library has no global state, prints nothing, and allocates nothing but
- * the arena that is asked for. All functions may be called from any thread; what
+ * the arenas and pools that are asked for. All functions may be called from any thread; what
  * a pointer leads to belongs to one thread at a time. C99 and POSIX; usable from C++. */
 #ifndef MNRT_H
 #define MNRT_H
@@ -23,7 +24,7 @@ extern "C" {
 #endif
 
 /* Changes when a struct below changes. */
-#define MNRT_ABI_VERSION 1
+#define MNRT_ABI_VERSION 2
 
 /* ---- results ---- */
 
@@ -39,6 +40,40 @@ typedef enum MnrtStatus {
 
 /* A few words, lower case, static. */
 const char *mnrt_status_text(MnrtStatus status);
+
+/* ---- threads ---- */
+
+/* What a model that is divided for several threads takes: run calls task(context, i) for each i in
+ * 0..n-1, on any threads and in any order, and returns when all calls have returned. Generated
+ * headers define the same type. */
+#ifndef MNCC_PARALLEL
+#define MNCC_PARALLEL 1
+typedef struct mncc_parallel {
+  void (*run)(void *self, int n, void (*task)(void *context, int index), void *context);
+  void *self;
+} mncc_parallel;
+#endif
+
+enum { MNRT_POOL_MAX_THREADS = 1024 };
+
+enum {
+  MNRT_POOL_PIN = 1,    /* each thread stays on a processor of its own, where the system can be asked for that */
+  MNRT_POOL_NO_SPIN = 2 /* threads without work sleep at once; else they look for it for some 50 us first,
+                         * which the steps of one inference rarely exceed */
+};
+
+/* A pool of `threads` threads, the caller's included: with 1 there are no others. Null if threads is
+ * not 1..MNRT_POOL_MAX_THREADS or the system has no more. */
+typedef struct MnrtPool MnrtPool;
+MnrtPool *mnrt_pool_new(int threads, unsigned flags);
+/* No run may be under way. Null is fine. */
+void mnrt_pool_free(MnrtPool *pool);
+/* Calls task(context, i) for i in 0..n-1 and returns when all have returned; the caller works too.
+ * `pool` is a MnrtPool *. A call while another run is under way, also from inside of a task, runs its
+ * tasks one after the other in the caller. */
+void mnrt_pool_run(void *pool, int n, void (*task)(void *context, int index), void *context);
+/* The pool as a model takes it; it holds while the pool does. */
+mncc_parallel mnrt_pool_parallel(MnrtPool *pool);
 
 /* ---- a model as data ---- */
 
@@ -61,12 +96,14 @@ typedef struct MnrtModel {
   uint32_t abi_version; /* MNRT_ABI_VERSION; stays the first field */
   const char *name;
   size_t arena_bytes, arena_align; /* what run needs; the alignment is a power of two */
+  int threads;                     /* that the work is divided for; 1: run looks at no `parallel` */
   size_t weight_bytes;             /* of the weights blob; 0: the weights are in the code */
   size_t n_inputs, n_outputs;
   const MnrtTensor *inputs, *outputs;
-  /* One inference. `weights` is null where weight_bytes is 0. One pointer for each input and
+  /* One inference. `parallel` is null where there are no threads to be had. `weights` is null where weight_bytes is 0. One pointer for each input and
    * output, in the order of the arrays above. Re-entrant: one arena for each call in flight. */
-  void (*run)(const void *weights, void *arena, const void *const *inputs, void *const *outputs);
+  void (*run)(const mncc_parallel *parallel, const void *weights, void *arena,
+              const void *const *inputs, void *const *outputs);
 } MnrtModel;
 
 /* MNRT_OK, MNRT_WRONG_ABI or MNRT_BAD_MODEL. After MNRT_OK no size below overflows. */

@@ -1,4 +1,6 @@
 # find_package(mncc): the program MNCC_EXECUTABLE, the function mncc_add_model, the library mncc::mnrt.
+include(CMakeFindDependencyMacro)
+find_dependency(Threads)
 include(${CMAKE_CURRENT_LIST_DIR}/mnrt-targets.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/MnccModel.cmake)
 # The mncc installed beside this file comes first; where one compiles for another machine, it is

@@ -61,6 +61,10 @@ int session_open(Session *session, const Options *options) {
   c->is_loop_text = has_suffix(options->input, ".mnl");
   if (!pipeline_check_options(&session->diag, options))
     return EXIT_USAGE;
+  if (c->is_loop_text && options->threads > 1) {
+    diag_error(&session->diag, nowhere, "--threads is for networks; loop text says 'threads %d' itself", options->threads);
+    return EXIT_USAGE;
+  }
   int status = find_target(session, options);
   if (status == EXIT_FINE)
     status = read_source(session, options->input, 0, &session->source);

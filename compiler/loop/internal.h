@@ -76,6 +76,9 @@ bool conditions_use(const Stmt *branch, const Var *var);
 bool iterations_independent(const Stmt *loop);
 /* True if a `set` in the body assigns a value that is defined outside. */
 bool sets_outer_value(Arena *scratch, const Block *body);
+/* Null if the branches of a parallel statement may run at the same time, else which of them touch what another one writes
+ * (branches.c). Calls are complete. */
+const char *branches_conflict(Arena *arena, const Stmt *parallel);
 size_t block_size(const Block *block); /* statements, those inside included */
 
 #endif

@@ -604,6 +604,7 @@ Program *loop_program_new(Arena *arena, const char *name) {
   program->name = name;
   program->arena_bytes = -1;
   program->arena_align = 1;
+  program->threads = 1;
   return program;
 }
 

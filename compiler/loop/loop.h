@@ -28,6 +28,12 @@
  *   passes is executed serially with the same result.
  *   Loops that write memory run their iterations in order.
  *
+ * Parallel. `parallel { branch { … } branch { … } }` stands at the top level of
+ *   the entry. Its branches may run at the same time and in any order, and all of
+ *   them have ended before the next statement begins: what one writes, no other
+ *   reads or writes, which the verifier proves from the ranges of the indices.
+ *   Branches hold for, if and call. There are at most Program.threads of them.
+ *
  * Values. `let` defines an immutable value, `var` a mutable register, `set`
  *   assigns it. Names are unique in a kernel; a definition reaches to the end of its block and
  *   precedes its uses.
@@ -262,7 +268,9 @@ typedef enum StmtKind {
   STMT_SET,   /* value = expr, of a var */
   STMT_STORE, /* buffer[index] = expr; lanes along the last dimension */
   STMT_CALL,  /* in the entry (and its loops) only */
-  STMT_PREFETCH /* hint: buffer[index] will be read; the address lies inside the buffer */
+  STMT_PREFETCH, /* hint: buffer[index] will be read; the address lies inside the buffer */
+  STMT_PARALLEL, /* body holds its BRANCHes and nothing else; at the top level of the entry only */
+  STMT_BRANCH    /* body; in a PARALLEL only */
 } StmtKind;
 
 typedef enum LoopMode { LOOP_SERIAL, LOOP_UNROLL, LOOP_VECTOR } LoopMode;
@@ -286,7 +294,7 @@ struct Stmt {
   const Affine **upper; /* end (exclusive): the minimum */
   int64_t step;
   LoopMode mode;
-  Block body; /* FOR, and IF's then */
+  Block body; /* FOR, PARALLEL, BRANCH, and IF's then */
 
   /* IF: all conditions[i] >= 0 */
   int n_conditions;
@@ -319,13 +327,18 @@ struct Kernel {
   Loc loc;
 };
 
+/* Workers that an entry may be divided for. */
+enum { LOOP_MAX_THREADS = 64 };
+
 /* A whole program: what `mncc net.mn -o model.c` makes into a file. */
 typedef struct Program {
   Arena *arena;
   const char *name; /* the network's; the default prefix */
   VEC(Buffer *) buffers;
   VEC(Kernel *) kernels; /* each before the entry; kernels call nothing */
-  Block entry;           /* for, if and call only */
+  Block entry;           /* for, if, call and parallel only */
+  int threads;           /* how many workers the entry is divided for; 1: no parallel statements, and no trace of them in the
+                          * interface */
   int64_t arena_bytes;   /* -1 before plan */
   int arena_align;
   int64_t macs;          /* for the header's P_MACS; 0 if unknown */
@@ -371,8 +384,8 @@ Program *loop_read(Arena *arena, Diag *diag, const Source *source);
  * bounds of every access and operand of / and mod, call arguments (count,
  * elements, types, ranges of integers, a written buffer passed twice only
  * where no noalias claims otherwise), outputs and inputs not written or read
- * wrongly, and after plan: arena offsets aligned, inside the arena, and no two
- * buffers that live at the same time overlapping. For a program that mncc made a failure is a bug; for text that
+ * wrongly, branches of a parallel statement independent, and after plan: arena offsets aligned, inside the arena, and no
+ * two buffers that live at the same time overlapping. For a program that mncc made a failure is a bug; for text that
  * was read, the user's error: every violation is reported through `report`. */
 typedef void LoopReport(void *user, Loc loc, const char *message);
 bool loop_verify(const Program *program, LoopReport *report, void *user);

@@ -791,6 +791,7 @@ Program *loop_lower(Arena *arena, const Regions *regions) {
   l.program = loop_program_new(arena, regions->graph->name);
   l.program->arena_align = regions->target->buffer_align;
   l.next_number.arena = l.shared.arena = arena;
+  l.program->threads = regions->threads;
   l.buffers = ARENA_ARRAY(arena, Buffer *, graph_tensor_count(regions->graph));
   l.ring_rows = ARENA_ARRAY(arena, int64_t, graph_tensor_count(regions->graph));
   for (size_t i = 0; i < regions->graph->network->layers.len; i++)

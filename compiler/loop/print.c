@@ -328,6 +328,12 @@ static void print_stmt(Writer *w, const Stmt *s) {
     print_index(w, s->buffer, s->index);
     write_text(w, "\n");
     return;
+  case STMT_PARALLEL:
+  case STMT_BRANCH:
+    write_text(w, s->kind == STMT_PARALLEL ? "parallel {\n" : "branch {\n");
+    print_block(w, &s->body);
+    write_text(w, "}\n");
+    return;
   }
   write_text(w, " = ");
   print_expr(w, s->expr, true, 0);
@@ -439,6 +445,8 @@ void loop_print(Writer *w, const Program *program) {
     write_f(w, "arena %" PRId64 "\n", program->arena_bytes);
   if (program->arena_align != 1)
     write_f(w, "align %d\n", program->arena_align);
+  if (program->threads != 1)
+    write_f(w, "threads %d\n", program->threads);
   if (program->layers) {
     write_text(w, "layers ");
     write_quoted(w, program->layers);

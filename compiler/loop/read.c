@@ -712,8 +712,7 @@ static Stmt *read_call_kernel(Reader *r, const MnlStmt *s) {
     diag_error(r->diag, s->name_loc, "unknown kernel '%s'", s->name);
     return NULL;
   }
-  size_t n = s->args ? s->args->items.len : 0;
-  size_t n_buffers = callee->buffers.len;
+  size_t n = s->args ? s->args->items.len : 0, n_buffers = callee->buffers.len;
   if (n != n_buffers + callee->ints.len) {
     diag_error(r->diag, s->loc, "'%s' has %zu parameters, not %zu", s->name,
                n_buffers + callee->ints.len, n);
@@ -784,6 +783,11 @@ static Stmt *read_stmt(Reader *r, const MnlStmt *s) {
     stmt = loop_stmt_new(r->arena, STMT_PREFETCH);
     stmt->buffer = read_access(r, s->target, stmt->index);
     return stmt->buffer ? stmt : NULL;
+  case MNL_PARALLEL:
+  case MNL_BRANCH:
+    stmt = loop_stmt_new(r->arena, s->kind == MNL_PARALLEL ? STMT_PARALLEL : STMT_BRANCH);
+    read_block(r, s->body, &stmt->body);
+    return stmt;
   }
   return NULL;
 }
@@ -856,6 +860,7 @@ static void read_buffer_attr(Reader *r, const MnlAttr *attr, Buffer *buffer) {
   case MNL_ATTR_MACS:
   case MNL_ATTR_LAYERS:
   case MNL_ATTR_ARENA:
+  case MNL_ATTR_THREADS:
     break;
   }
   diag_error(r->diag, attr->loc, "this attribute does not belong here");
@@ -944,6 +949,9 @@ static void read_program_attr(Reader *r, const MnlAttr *attr) {
     return;
   case MNL_ATTR_ALIGN:
     program->arena_align = read_small(r, attr->a);
+    return;
+  case MNL_ATTR_THREADS:
+    program->threads = read_small(r, attr->a);
     return;
   case MNL_ATTR_OFFSET:
   case MNL_ATTR_LIVE:

@@ -202,6 +202,10 @@ Stmt *rewrite_stmt(Rewrite *r, const Stmt *stmt) {
   case STMT_CALL:
     copy->ints = rewrite_list(r, stmt->ints, (int)stmt->callee->ints.len);
     break;
+  case STMT_PARALLEL:
+  case STMT_BRANCH:
+    rewrite_block(r, &stmt->body, &copy->body);
+    break;
   }
   return copy;
 }

@@ -234,6 +234,8 @@ static void simplify_block(Simplifier *s, Block *block) {
       simplify_if(s, stmt, &out);
       continue;
     }
+    if (stmt->kind == STMT_PARALLEL || stmt->kind == STMT_BRANCH)
+      simplify_block(s, &stmt->body);
     if (stmt->expr)
       stmt->expr = simplify_expr(s, stmt->expr);
     for (int d = 0; d < stmt_rank(stmt); d++)

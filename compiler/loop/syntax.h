@@ -49,7 +49,9 @@ typedef enum MnlStmtKind {
   MNL_SET,
   MNL_STORE,
   MNL_CALL_KERNEL,
-  MNL_PREFETCH
+  MNL_PREFETCH,
+  MNL_PARALLEL, /* body: its branches */
+  MNL_BRANCH
 } MnlStmtKind;
 
 typedef enum MnlCompare { MNL_GE, MNL_GT, MNL_LE, MNL_LT } MnlCompare;
@@ -90,6 +92,7 @@ typedef enum MnlAttrKind {
   MNL_ATTR_LAYERS,
   MNL_ATTR_ARENA,
   MNL_ATTR_ALIGN,
+  MNL_ATTR_THREADS,
   MNL_ATTR_OFFSET,
   MNL_ATTR_LIVE,
   MNL_ATTR_NOALIAS,

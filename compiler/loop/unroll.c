@@ -74,6 +74,8 @@ static void jam_stmt(Jam *j, Stmt *s, Block *out) {
   case STMT_SET:
   case STMT_STORE:
   case STMT_CALL:
+  case STMT_PARALLEL:
+  case STMT_BRANCH:
     break;
   }
   if (once)

@@ -93,6 +93,8 @@ static bool can_widen_block(const Vectorizer *v, const Block *block) {
       ok = can_widen(v, s->expr) && s->expr->type.lanes == 1 && is_row(v, s->buffer, s->index);
       break;
     case STMT_CALL:
+    case STMT_PARALLEL:
+    case STMT_BRANCH:
       ok = false;
       break;
     case STMT_PREFETCH:
@@ -156,6 +158,8 @@ static void widen_block(Vectorizer *v, const Block *block) {
     case STMT_IF:
     case STMT_CALL:
     case STMT_PREFETCH:
+    case STMT_PARALLEL:
+    case STMT_BRANCH:
       break;
     }
     for (int d = 0; d < stmt_rank(s); d++)

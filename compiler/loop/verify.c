@@ -32,6 +32,7 @@ typedef struct Verifier {
   int never; /* loops and conditions around this place that never let it run */
   Loc loc;   /* of the current statement */
   int top;   /* the current top-level statement of the entry */
+  bool at_top; /* the next statement is one */
 } Verifier;
 
 static void fail(Verifier *v, Loc loc, const char *format, ...)
@@ -365,12 +366,44 @@ static void check_store(Verifier *v, const Stmt *s) {
   check_access(v, buffer, s->index, s->expr ? s->expr->type.lanes : 1);
 }
 
+static void check_parallel(Verifier *v, const Stmt *s) {
+  const Block *branches = &s->body;
+  if (branches->stmts.len < 1 || branches->stmts.len > (size_t)v->program->threads)
+    fail(v, s->loc, "a parallel statement has 1 to %d branches, as the program's threads say, not %zu",
+         v->program->threads, branches->stmts.len);
+  bool ok = v->ok;
+  v->ok = true;
+  for (size_t i = 0; i < branches->stmts.len; i++) {
+    if (branches->stmts.at[i]->kind == STMT_BRANCH)
+      check_block(v, &branches->stmts.at[i]->body);
+    else
+      fail(v, branches->stmts.at[i]->loc, "a parallel statement holds branches only");
+  }
+  const char *conflict = v->ok ? branches_conflict(v->arena, s) : NULL;
+  v->ok = v->ok && ok;
+  if (conflict)
+    fail(v, s->loc, "%s", conflict);
+}
+
+/* What may stand where the statement stands; null if it may. */
+static const char *misplaced(const Verifier *v, const Stmt *s, bool at_top) {
+  if (s->kind == STMT_FOR || s->kind == STMT_IF)
+    return NULL;
+  if (s->kind == STMT_BRANCH)
+    return "a branch belongs to a parallel statement";
+  if (s->kind == STMT_PARALLEL)
+    return at_top ? NULL : "a parallel statement stands at the top level of the entry";
+  if (v->kernel)
+    return s->kind == STMT_CALL ? "a kernel calls nothing" : NULL;
+  return s->kind == STMT_CALL ? NULL : "the entry holds for, if, call and parallel only";
+}
+
 static void check_stmt(Verifier *v, const Stmt *s) {
   v->loc = s->loc;
-  bool belongs =
-      s->kind == STMT_FOR || s->kind == STMT_IF || (s->kind == STMT_CALL) == (v->kernel == NULL);
-  if (!belongs) {
-    fail(v, s->loc, v->kernel ? "a kernel calls nothing" : "the entry holds for, if and call only");
+  const char *problem = misplaced(v, s, v->at_top);
+  v->at_top = false;
+  if (problem) {
+    fail(v, s->loc, "%s", problem);
     return;
   }
   bool has_value =
@@ -401,6 +434,11 @@ static void check_stmt(Verifier *v, const Stmt *s) {
     return;
   case STMT_PREFETCH:
     check_access(v, s->buffer, s->index, 1);
+    return;
+  case STMT_PARALLEL:
+    check_parallel(v, s);
+    return;
+  case STMT_BRANCH:
     return;
   }
 }
@@ -588,12 +626,15 @@ bool loop_verify(const Program *program, LoopReport *report, void *user) {
   for (size_t i = 0; i < program->kernels.len; i++)
     set_sight(&v, program->kernels.at[i], SIGHT_VISIBLE);
   check_plan(&v);
+  if (program->threads < 1 || program->threads > LOOP_MAX_THREADS)
+    fail(&v, (Loc){0}, "a program is for 1 to %d threads, not %d", LOOP_MAX_THREADS, program->threads);
   for (size_t i = 0; i < program->entry.stmts.len; i++) {
     Block one = {0};
     Stmt *stmt = program->entry.stmts.at[i];
     one.stmts.at = &stmt;
     one.stmts.len = 1;
     v.top = (int)i;
+    v.at_top = true;
     check_block(&v, &one);
   }
   arena_free(v.workings);

@@ -183,10 +183,14 @@ void plan_print(Writer *w, const Program *program) {
   for (size_t i = 0; i < program->entry.stmts.len; i++) {
     const Stmt *stmt = program->entry.stmts.at[i];
     const Stmt *first = stmt;
-    while (first->kind == STMT_FOR && first->body.stmts.len)
+    while (first->kind != STMT_CALL && first->kind != STMT_IF && first->body.stmts.len)
       first = first->body.stmts.at[0];
-    if (first->kind == STMT_CALL)
-      write_f(w, "time %zu: %s%s\n", i, stmt->kind == STMT_FOR ? "loop of " : "", first->callee->name);
+    if (first->kind != STMT_CALL)
+      continue;
+    write_f(w, "time %zu: ", i);
+    if (stmt->kind == STMT_PARALLEL)
+      write_f(w, "parallel, %zu branch%s of ", stmt->body.stmts.len, stmt->body.stmts.len == 1 ? "" : "es");
+    write_f(w, "%s%s\n", stmt->kind == STMT_FOR ? "loop of " : "", first->callee->name);
   }
   arena_free(scratch);
 }

@@ -272,6 +272,7 @@ Regions *region_build(Arena *arena, Diag *diag, const Graph *graph, const Target
   regions->arena = arena;
   regions->graph = graph;
   regions->target = target;
+  regions->threads = options->threads;
   if (!options->regions_file)
     group(regions, options->fuse);
   else if (!read_regions(regions, diag, options->regions_file))

@@ -53,11 +53,13 @@ typedef struct Regions {
   Arena *arena;
   const Graph *graph;
   const Target *target;
+  int threads;              /* workers to divide the work for */
   VEC(Region *) regions; /* in execution order */
 } Regions;
 
 /* What the command line overrides. */
 typedef struct RegionOptions {
+  int threads;               /* --threads */
   bool fuse;                 /* false (--no-fuse): one operator a region */
   const Source *regions_file;  /* --regions, or null */
   const Source *schedule_file; /* --schedule, or null */

@@ -3,6 +3,7 @@
  *   emit_c.c     the file: functions, weights, opening
  *   c_survey.c   names; what is used, and how large indices become
  *   c_stmt.c     statements, and the temporaries that they need
+ *   c_parallel.c functions for the branches of parallel statements
  *   c_expr.c     indices, and expression trees printed for one lane
  *   c_vector.c   trees over vector types, for targets whose C has them
  *   c_helper.c   the small functions that expressions call */
@@ -55,6 +56,9 @@ typedef struct Emitter {
   CNames *local_names;
   const char *lane;
   int n_temps;
+  /* of a program with parallel statements */
+  const char *frame_type, *fork; /* at file scope */
+  const char *parallel, *frame;  /* in the run function */
   /* within a statement */
   CMap visits; /* Expr -> number of times it occurs, at most 2 */
   CMap temps;  /* Expr -> the name of the temporary that holds it */
@@ -72,6 +76,26 @@ const char *c_new_temp(Emitter *e);
 void c_survey(Emitter *e, const Block *entry);
 /* The row-major position of an element as one flat sum. */
 const Affine *c_flat_index(Emitter *e, const Buffer *buffer, const Affine *const *index);
+
+/* ---- functions (emit_c.c) ---- */
+
+/* Names of what follows are apart from the file's only. */
+void c_begin_function(Emitter *e);
+/* Names in order of appearance, before temporaries take any. */
+void c_name_block(Emitter *e, const Block *block);
+/* A local pointer to a buffer: `base` + offset bytes. */
+void c_place_pointer(Emitter *e, const Buffer *buffer, const char *base, int64_t offset, const char *qualifier);
+
+/* ---- parallel statements (c_parallel.c) ---- */
+
+bool c_has_parallel(const Program *program);
+/* Enters the buffers that calls in the block pass, those in parallel statements inside it left out. */
+void c_buffers_of_calls(Emitter *e, const Block *block, CMap *seen);
+/* Before the run function: the frame's type and a function for each parallel statement. */
+void c_parallel_functions(Emitter *e);
+/* At the head of the run function: the frame, filled. */
+void c_parallel_frame(Emitter *e, const CSignature *signature);
+void c_parallel_stmt(Emitter *e, const Stmt *parallel);
 
 /* ---- helper functions (c_helper.c) ---- */
 

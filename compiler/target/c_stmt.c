@@ -380,6 +380,11 @@ void c_stmt(Emitter *e, const Stmt *stmt) {
   case STMT_CALL:
     call_stmt_c(e, stmt);
     return;
+  case STMT_PARALLEL:
+    c_parallel_stmt(e, stmt);
+    return;
+  case STMT_BRANCH:
+    BUG("a branch outside of its parallel statement");
   case STMT_PREFETCH:
     c_map_clear(&e->temps);
     write_f(e->w, "%s(&", c_helper(e, "prefetch"));

@@ -193,6 +193,10 @@ void c_survey(Emitter *e, const Block *block) {
     case STMT_CALL:
       survey_call(e, stmt);
       break;
+    case STMT_PARALLEL:
+    case STMT_BRANCH:
+      c_survey(e, &stmt->body);
+      break;
     case STMT_PREFETCH:
       survey_index(e, stmt->buffer, stmt->index);
       break;

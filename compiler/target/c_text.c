@@ -355,6 +355,10 @@ CSignature c_signature(Arena *arena, const Program *program, const EmitOptions *
   signature.inputs = c_ports(arena, program, BUFFER_INPUT);
   signature.outputs = c_ports(arena, program, BUFFER_OUTPUT);
   const char *text = arena_printf(arena, "void %s_run(", c_prefix(program, options));
+  if (program->threads > 1) {
+    signature.parallel = c_names_claim(names, "parallel");
+    text = arena_printf(arena, "%sconst %s_parallel *%s, ", text, c_prefix(program, options), signature.parallel);
+  }
   if (options->weights_as_blob) {
     signature.weights = c_names_claim(names, "weights");
     text = arena_printf(arena, "%sconst void *%s, ", text, signature.weights);

@@ -40,7 +40,8 @@ CPorts c_ports(Arena *arena, const Program *program, BufferKind kind);
 /* The parameters of PREFIX_run: what the header declares and the C file defines. */
 typedef struct CSignature {
   CPorts inputs, outputs;
-  const char *weights; /* null unless the weights are a blob */
+  const char *parallel; /* null unless the program is for several threads */
+  const char *weights;  /* null unless the weights are a blob */
   const char *arena;
   const char **input_names, **output_names;
   const char *text; /* "void P_run(void *arena, const float *image, float *scores)" */

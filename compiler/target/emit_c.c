@@ -14,32 +14,31 @@
 
 /* ---- functions ---- */
 
-/* Names in order of appearance, before temporaries take any. */
-static void name_block(Emitter *e, const Block *block) {
+void c_name_block(Emitter *e, const Block *block) {
   for (size_t i = 0; i < block->stmts.len; i++) {
     const Stmt *stmt = block->stmts.at[i];
     if (stmt->kind == STMT_FOR)
       c_set_name(e, stmt->var, c_names_claim(e->local_names, stmt->var->name));
     if (stmt->kind == STMT_LET || stmt->kind == STMT_VAR)
       c_set_name(e, stmt->value, c_names_claim(e->local_names, stmt->value->name));
-    name_block(e, &stmt->body);
-    name_block(e, &stmt->otherwise);
+    c_name_block(e, &stmt->body);
+    c_name_block(e, &stmt->otherwise);
   }
 }
 
-static void begin_function(Emitter *e) {
+void c_begin_function(Emitter *e) {
   e->local_names = c_names_new(e->arena, e->file_names);
   e->n_temps = 0;
 }
 
 static void kernel_c(Emitter *e, const Kernel *kernel) {
-  begin_function(e);
+  c_begin_function(e);
   for (size_t i = 0; i < kernel->buffers.len; i++)
     c_set_name(e, kernel->buffers.at[i],
                c_names_claim(e->local_names, kernel->buffers.at[i]->name));
   for (size_t i = 0; i < kernel->ints.len; i++)
     c_set_name(e, kernel->ints.at[i], c_names_claim(e->local_names, kernel->ints.at[i]->name));
-  name_block(e, &kernel->body);
+  c_name_block(e, &kernel->body);
   e->lane = c_names_claim(e->local_names, "l");
 
   write_text(e->w, "\n");
@@ -75,9 +74,7 @@ static void kernel_c(Emitter *e, const Kernel *kernel) {
   write_text(e->w, "}\n");
 }
 
-/* A local pointer of the run function: into the arena or the weights. */
-static void place_pointer(Emitter *e, const Buffer *buffer, const char *base, int64_t offset,
-                          const char *qualifier) {
+void c_place_pointer(Emitter *e, const Buffer *buffer, const char *base, int64_t offset, const char *qualifier) {
   c_set_name(e, buffer, c_names_claim(e->local_names, buffer->name));
   write_f(e->w, "%s%s *const %s = (%s%s *)(%svoid *)((%sunsigned char *)%s + %" PRId64 ");",
           qualifier, c_type(buffer->elem), c_name_of(e, buffer), qualifier, c_type(buffer->elem),
@@ -89,42 +86,46 @@ static void place_pointer(Emitter *e, const Buffer *buffer, const char *base, in
 
 static void run_c(Emitter *e) {
   const Program *program = e->program;
-  begin_function(e);
+  c_begin_function(e);
   CSignature signature = c_signature(e->arena, program, e->options, e->local_names);
   write_f(e->w, "\n%s_SECTION_CODE %s {\n", e->upper, signature.text);
   e->w->indent++;
+  CMap used = {0};
+  c_buffers_of_calls(e, &program->entry, &used);
+  bool in_frame = c_has_parallel(program);
   const CPorts *ports[] = {&signature.inputs, &signature.outputs};
   const char **port_names[] = {signature.input_names, signature.output_names};
   for (int k = 0; k < 2; k++)
     for (size_t i = 0; i < ports[k]->n; i++) {
       c_set_name(e, ports[k]->at[i], port_names[k][i]);
-      if (!c_map_get(&e->used, ports[k]->at[i]))
+      if (!in_frame && !c_map_get(&used, ports[k]->at[i]))
         write_f(e->w, "(void)%s;\n", port_names[k][i]);
     }
 
   bool arena_used = false, weights_used = false;
   for (size_t i = 0; i < program->buffers.len; i++) {
     const Buffer *buffer = program->buffers.at[i];
-    if (!c_map_get(&e->used, buffer))
+    if (!c_map_get(&used, buffer))
       continue;
     if (buffer->kind == BUFFER_ARENA) {
       if (buffer->offset < 0)
         BUG("arena buffer '%s' has no offset", buffer->name);
-      place_pointer(e, buffer, signature.arena, buffer->offset, "");
+      c_place_pointer(e, buffer, signature.arena, buffer->offset, "");
       arena_used = true;
     }
     if (buffer->kind == BUFFER_WEIGHT && signature.weights) {
-      place_pointer(e, buffer, signature.weights, weight_place(&e->layout, buffer)->offset,
+      c_place_pointer(e, buffer, signature.weights, weight_place(&e->layout, buffer)->offset,
                     "const ");
       weights_used = true;
     }
   }
-  if (!arena_used)
+  if (!arena_used && !in_frame)
     write_f(e->w, "(void)%s;\n", signature.arena);
-  if (signature.weights && !weights_used)
+  if (signature.weights && !weights_used && !in_frame)
     write_f(e->w, "(void)%s;\n", signature.weights);
+  c_parallel_frame(e, &signature);
 
-  name_block(e, &program->entry);
+  c_name_block(e, &program->entry);
   for (size_t i = 0; i < program->entry.stmts.len; i++) {
     write_f(e->w, "%s_PROFILE_BEGIN(%zu);\n", e->upper, i);
     c_stmt(e, program->entry.stmts.at[i]);
@@ -261,6 +262,9 @@ static void opening_c(Emitter *e, Writer *w) {
           "#if %s_ABI_VERSION != 1 || %s_ARENA_BYTES != %" PRId64 "\n"
           "#error \"the header does not belong to this file\"\n#endif\n",
           p, p, e->program->arena_bytes < 0 ? (int64_t)0 : e->program->arena_bytes);
+  if (e->program->threads > 1)
+    write_f(w, "#if %s_THREADS != %d\n#error \"the header does not belong to this file\"\n#endif\n", p,
+            e->program->threads);
   if (e->target->c_condition)
     write_f(w,
             "\n#if !defined(__GNUC__)\n#error \"compile with gcc or clang\"\n#elif !(%s)\n"
@@ -320,6 +324,7 @@ bool emit_c(Writer *w, const Program *program, const Target *target, const EmitO
   e->file_names = c_names_new(e->arena, NULL);
   c_claim_global(e, "run");
   c_claim_global(e, "weights");
+  c_claim_global(e, "parallel");
   c_claim_global(e, "has_8_bit_bytes");
   c_claim_global(e, "has_32_bit_float");
 
@@ -336,6 +341,7 @@ bool emit_c(Writer *w, const Program *program, const Target *target, const EmitO
   for (size_t i = 0; i < program->kernels.len; i++)
     if (c_map_get(&e->used, program->kernels.at[i]))
       kernel_c(e, program->kernels.at[i]);
+  c_parallel_functions(e);
   run_c(e);
 
   for (size_t i = 0; i < e->helpers.len; i++)

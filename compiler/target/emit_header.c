@@ -186,6 +186,22 @@ static void arena_macros(Header *h) {
           p, h->prefix, p, p, p, p, p, bytes, p, p, bytes);
 }
 
+/* The one type that all generated headers and mnrt.h share: whoever comes first defines it. */
+static void parallel_type(Header *h) {
+  write_f(h->w,
+          "/* Threads: run calls task(context, i) for each i in 0..n-1, on any threads and in any order, and\n"
+          " * returns when all calls have returned. Models and the runtime share the type. */\n"
+          "#ifndef MNCC_PARALLEL\n"
+          "#define MNCC_PARALLEL 1\n"
+          "typedef struct mncc_parallel {\n"
+          "  void (*run)(void *self, int n, void (*task)(void *context, int index), void *context);\n"
+          "  void *self;\n"
+          "} mncc_parallel;\n"
+          "#endif\n"
+          "typedef mncc_parallel %s_parallel;\n\n",
+          h->prefix);
+}
+
 /* ---- the file ---- */
 
 void emit_header(Writer *w, const Program *program, const Target *target,
@@ -208,6 +224,8 @@ void emit_header(Writer *w, const Program *program, const Target *target,
   define_int(h, "WEIGHT_BYTES", layout.total_bytes);
   define_int(h, "WEIGHT_ALIGN", target->buffer_align);
   define_int(h, "MACS", program->macs);
+  if (program->threads > 1)
+    define_int(h, "THREADS", program->threads);
   port_macros(h, "IN", &signature.inputs);
   port_macros(h, "OUT", &signature.outputs);
   hooks(h);
@@ -219,6 +237,8 @@ void emit_header(Writer *w, const Program *program, const Target *target,
           "typedef char %s_has_32_bit_float[sizeof(float) == 4 ? 1 : -1];\n",
           h->prefix, h->prefix);
   write_text(w, "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
+  if (program->threads > 1)
+    parallel_type(h);
   if (options->weights_as_blob)
     write_f(
         w,
@@ -228,6 +248,11 @@ void emit_header(Writer *w, const Program *program, const Target *target,
         "extern const unsigned char %s_weights[];\n\n",
         h->upper, h->prefix);
   write_text(w, "/* Runs the network once.\n *\n");
+  if (signature.parallel)
+    write_f(w,
+            " *   %s: who runs the branches of a step at the same time, best on %s_THREADS threads; null:\n"
+            " *     they run one after the other. The results are the same\n",
+            signature.parallel, h->upper);
   if (signature.weights)
     write_f(w, " *   %s: %s_WEIGHT_BYTES, aligned to %s_WEIGHT_ALIGN\n", signature.weights,
             h->upper, h->upper);

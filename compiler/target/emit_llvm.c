@@ -17,64 +17,14 @@
  * need none (llvm.floor and llvm.roundeven are calls on x86-64 before SSE4.1), and
  * functions carry "no-builtins", which keeps memset and memcpy from being invented.
  * Only an fma on a target that has none remains a call. */
-#include "target/llvm_module.h"
-
 #include <llvm-c/Analysis.h>
-#include <llvm-c/Core.h>
 #include <llvm-c/DebugInfo.h>
-#include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
 #include <string.h>
 
-/* What is known of a variable, value, buffer, kernel or expression. */
-typedef struct Slot {
-  const void *key;
-  unsigned generation;
-  LLVMValueRef value;
-  int depth;          /* Var: loops around its definition */
-  int64_t multiple;   /* Var: every value is a multiple of this power of two */
-  bool read, written; /* Buffer: seen in the body */
-} Slot;
-
-typedef struct Map {
-  Arena *arena;
-  Slot *slots;
-  size_t cap, used;
-  unsigned generation; /* slots of earlier ones are empty */
-} Map;
-
-typedef struct Gen {
-  const Program *program;
-  const Target *target;
-  const EmitOptions *options;
-  const LlvmSpec *spec;
-  Diag *diag;
-  Arena *arena;
-  LLVMContextRef context;
-  LLVMModuleRef module;
-  LLVMTargetDataRef data;
-  LLVMBuilderRef builder;       /* where statements go */
-  LLVMBuilderRef entry_builder; /* the entry block: allocas and base pointers */
-  LLVMTypeRef ptr, index;       /* index: as wide as a pointer */
-  unsigned index_bits;
-  WeightLayout layout;
-  LLVMValueRef *weight_globals; /* by place */
-  Map kernels;
-  LLVMValueRef run;
-
-  /* of the function being written */
-  Arena *scratch;
-  LLVMValueRef function;
-  Map names; /* Var, Value, Buffer */
-  Map memo;  /* Expr, within one statement */
-  int depth;
-  bool vectors;                                /* in the loop being written */
-  LLVMValueRef arena_pointer, weights_pointer; /* in PREFIX_run */
-} Gen;
+#include "target/llvm_emitter.h"
 
 enum { MAX_MULTIPLE = 4096 };
-
-static const LLVMAttributeIndex FUNCTION_ITSELF = (LLVMAttributeIndex)LLVMAttributeFunctionIndex;
 
 /* ---- the map ---- */
 
@@ -91,7 +41,7 @@ static Slot *map_probe(Map *map, const void *key) {
   }
 }
 
-static void map_init(Map *map, Arena *arena) {
+void llvm_map_init(Map *map, Arena *arena) {
   *map = (Map){.arena = arena, .cap = 64, .generation = 1};
   map->slots = ARENA_ARRAY(arena, Slot, map->cap);
 }
@@ -101,12 +51,12 @@ static void map_clear(Map *map) {
   map->used = 0;
 }
 
-static Slot *map_find(Map *map, const void *key) {
+Slot *llvm_map_find(Map *map, const void *key) {
   Slot *slot = map_probe(map, key);
   return slot->generation == map->generation ? slot : NULL;
 }
 
-static Slot *map_put(Map *map, const void *key, LLVMValueRef value) {
+Slot *llvm_map_put(Map *map, const void *key, LLVMValueRef value) {
   if ((map->used + 1) * 2 > map->cap) {
     Map bigger = {.arena = map->arena, .cap = map->cap * 2, .generation = 1, .used = map->used};
     bigger.slots = ARENA_ARRAY(map->arena, Slot, bigger.cap);
@@ -126,8 +76,8 @@ static Slot *map_put(Map *map, const void *key, LLVMValueRef value) {
   return slot;
 }
 
-static LLVMValueRef map_get(Map *map, const void *key, const char *what, const char *name) {
-  Slot *slot = map_find(map, key);
+LLVMValueRef llvm_map_get(Map *map, const void *key, const char *what, const char *name) {
+  Slot *slot = llvm_map_find(map, key);
   if (!slot)
     BUG("the LLVM back end has not seen %s '%s'", what, name ? name : "?");
   return slot->value;
@@ -168,7 +118,7 @@ static LLVMTypeRef i32_lanes(Gen *g, int lanes) {
 
 static bool is_signed(Elem elem) { return elem != ELEM_U8 && elem != ELEM_MASK; }
 
-static void add_attribute(Gen *g, LLVMValueRef function, LLVMAttributeIndex index, const char *name,
+void llvm_add_attribute(Gen *g, LLVMValueRef function, LLVMAttributeIndex index, const char *name,
                           uint64_t value) {
   unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
   if (!kind)
@@ -182,7 +132,7 @@ static void add_text_attribute(Gen *g, LLVMValueRef function, const char *name, 
                                                     (unsigned)strlen(value)));
 }
 
-static int buffer_align(const Buffer *buffer) {
+int llvm_buffer_align(const Buffer *buffer) {
   int bytes = elem_bytes(buffer->elem);
   return buffer->align > bytes ? buffer->align : bytes;
 }
@@ -202,7 +152,7 @@ static void add_range(Gen *g, LLVMValueRef function, LLVMAttributeIndex index, c
 
 /* ---- constants and small spellings ---- */
 
-static LLVMValueRef index_const(Gen *g, int64_t value) {
+LLVMValueRef llvm_index_const(Gen *g, int64_t value) {
   return LLVMConstInt(g->index, (unsigned long long)value, true);
 }
 
@@ -313,7 +263,7 @@ static int64_t affine_multiple(Gen *g, const Affine *a) {
     const Term *term = &a->terms[i];
     int64_t atom = 1;
     if (term->kind == ATOM_VAR) {
-      Slot *slot = map_find(&g->names, term->var);
+      Slot *slot = llvm_map_find(&g->names, term->var);
       atom = slot ? slot->multiple : 1;
     } else if (term->kind == ATOM_MOD) {
       int64_t inside = affine_multiple(g, term->inside);
@@ -332,7 +282,7 @@ static int affine_depth(Gen *g, const Affine *a);
 static int term_depth(Gen *g, const Term *term) {
   if (term->kind != ATOM_VAR)
     return affine_depth(g, term->inside);
-  Slot *slot = map_find(&g->names, term->var);
+  Slot *slot = llvm_map_find(&g->names, term->var);
   return slot ? slot->depth : 0;
 }
 
@@ -352,19 +302,19 @@ static LLVMValueRef emit_term(Gen *g, const Term *term) {
   LLVMValueRef value = NULL;
   switch (term->kind) {
   case ATOM_VAR:
-    value = map_get(&g->names, term->var, "variable", term->var->name);
+    value = llvm_map_get(&g->names, term->var, "variable", term->var->name);
     break;
   case ATOM_DIV: /* operands are never negative */
     value =
-        LLVMBuildUDiv(g->builder, emit_affine(g, term->inside), index_const(g, term->divisor), "");
+        LLVMBuildUDiv(g->builder, emit_affine(g, term->inside), llvm_index_const(g, term->divisor), "");
     break;
   case ATOM_MOD:
     value =
-        LLVMBuildURem(g->builder, emit_affine(g, term->inside), index_const(g, term->divisor), "");
+        LLVMBuildURem(g->builder, emit_affine(g, term->inside), llvm_index_const(g, term->divisor), "");
     break;
   }
   if (term->coef != 1)
-    value = exact_op(g, LLVMMul, value, index_const(g, term->coef), true);
+    value = exact_op(g, LLVMMul, value, llvm_index_const(g, term->coef), true);
   return value;
 }
 
@@ -379,8 +329,8 @@ static LLVMValueRef emit_affine(Gen *g, const Affine *a) {
         next++;
       }
   if (!sum)
-    return index_const(g, a->constant);
-  return a->constant ? exact_op(g, LLVMAdd, sum, index_const(g, a->constant), true) : sum;
+    return llvm_index_const(g, a->constant);
+  return a->constant ? exact_op(g, LLVMAdd, sum, llvm_index_const(g, a->constant), true) : sum;
 }
 
 static LLVMValueRef buffer_pointer(Gen *g, Buffer *buffer);
@@ -397,7 +347,7 @@ static LLVMValueRef emit_address(Gen *g, Buffer *buffer, const Affine *const *in
   for (int d = 0; d < buffer->rank; d++)
     offset = affine_add(g->scratch, offset, scaled[d]);
   int64_t known = affine_multiple(g, offset) * elem_bytes(buffer->elem);
-  *align = known < buffer_align(buffer) ? (int)known : buffer_align(buffer);
+  *align = known < llvm_buffer_align(buffer) ? (int)known : llvm_buffer_align(buffer);
   LLVMValueRef base = buffer_pointer(g, buffer);
   if (offset->n == 0 && offset->constant == 0)
     return base;
@@ -502,7 +452,7 @@ static LLVMValueRef emit_compare(Gen *g, Elem elem, LLVMRealPredicate real, LLVM
 static LLVMValueRef emit_load(Gen *g, Expr *e) {
   int align;
   LLVMValueRef address = emit_address(g, e->buffer, e->index, &align);
-  map_find(&g->names, e->buffer)->read = true;
+  llvm_map_find(&g->names, e->buffer)->read = true;
   LLVMValueRef load = LLVMBuildLoad2(g->builder, value_type(g, e->type), address, "");
   LLVMSetAlignment(load, (unsigned)align);
   return load;
@@ -510,7 +460,7 @@ static LLVMValueRef emit_load(Gen *g, Expr *e) {
 
 static LLVMValueRef emit_table(Gen *g, Expr *e, LLVMValueRef lanes) {
   LLVMValueRef base = buffer_pointer(g, e->buffer);
-  map_find(&g->names, e->buffer)->read = true;
+  llvm_map_find(&g->names, e->buffer)->read = true;
   LLVMTypeRef elem = elem_type(g, e->buffer->elem);
   LLVMValueRef result = e->type.lanes == 1 ? NULL : LLVMGetPoison(value_type(g, e->type));
   for (int i = 0; i < e->type.lanes; i++) {
@@ -608,7 +558,7 @@ static LLVMValueRef emit_op(Gen *g, Expr *e) {
     return elem == ELEM_F32 ? f32_const(g, lanes, (double)e->fvalue)
                             : int_const(g, e->type, e->ivalue);
   case OP_VALUE: {
-    LLVMValueRef value = map_get(&g->names, e->value, "value", e->value->name);
+    LLVMValueRef value = llvm_map_get(&g->names, e->value, "value", e->value->name);
     return e->value->is_mutable ? LLVMBuildLoad2(builder, value_type(g, e->type), value, "")
                                 : value;
   }
@@ -709,11 +659,11 @@ static LLVMValueRef emit_op(Gen *g, Expr *e) {
 
 /* Shared nodes are computed once in a statement: within one, memory and vars stand still. */
 static LLVMValueRef emit_expr(Gen *g, Expr *e) {
-  Slot *slot = map_find(&g->memo, e);
+  Slot *slot = llvm_map_find(&g->memo, e);
   if (slot)
     return slot->value;
   LLVMValueRef value = emit_op(g, e);
-  map_put(&g->memo, e, value);
+  llvm_map_put(&g->memo, e, value);
   return value;
 }
 
@@ -724,9 +674,7 @@ static LLVMValueRef emit_statement_expr(Gen *g, Expr *e) {
 
 /* ---- statements ---- */
 
-static void emit_block(Gen *g, const Block *block);
-
-static LLVMBasicBlockRef new_block(Gen *g, const char *name) {
+LLVMBasicBlockRef llvm_new_block(Gen *g, const char *name) {
   return LLVMAppendBasicBlockInContext(g->context, g->function, name);
 }
 
@@ -758,7 +706,7 @@ static void emit_for(Gen *g, const Stmt *s) {
   if (known && LLVMConstIntGetZExtValue(any) == 0)
     return;
 
-  LLVMBasicBlockRef body = new_block(g, s->var->name);
+  LLVMBasicBlockRef body = llvm_new_block(g, s->var->name);
   LLVMBasicBlockRef after = LLVMCreateBasicBlockInContext(g->context, "");
   LLVMBasicBlockRef before = LLVMGetInsertBlock(g->builder);
   if (known)
@@ -773,15 +721,15 @@ static void emit_for(Gen *g, const Stmt *s) {
     int64_t m = affine_multiple(g, s->lower[i]);
     multiple = m < multiple ? m : multiple;
   }
-  Slot *slot = map_put(&g->names, s->var, phi);
+  Slot *slot = llvm_map_put(&g->names, s->var, phi);
   slot->depth = ++g->depth;
   slot->multiple = multiple;
   bool vectors_around = g->vectors;
   g->vectors = false;
-  emit_block(g, &s->body);
+  llvm_emit_block(g, &s->body);
   g->depth--;
 
-  LLVMValueRef next = exact_op(g, LLVMAdd, phi, index_const(g, s->step), true);
+  LLVMValueRef next = exact_op(g, LLVMAdd, phi, llvm_index_const(g, s->step), true);
   LLVMValueRef more = LLVMBuildICmp(g->builder, LLVMIntSLT, next, end, "");
   LLVMBasicBlockRef latch = LLVMGetInsertBlock(g->builder);
   LLVMValueRef branch = LLVMBuildCondBr(g->builder, more, body, after);
@@ -801,21 +749,21 @@ static void emit_if(Gen *g, const Stmt *s) {
   LLVMValueRef all = LLVMConstInt(LLVMInt1TypeInContext(g->context), 1, false);
   for (int i = 0; i < s->n_conditions; i++) {
     LLVMValueRef one = LLVMBuildICmp(g->builder, LLVMIntSGE, emit_affine(g, s->conditions[i]),
-                                     index_const(g, 0), "");
+                                     llvm_index_const(g, 0), "");
     all = i ? LLVMBuildAnd(g->builder, all, one, "") : one;
   }
-  LLVMBasicBlockRef then = new_block(g, "then");
+  LLVMBasicBlockRef then = llvm_new_block(g, "then");
   LLVMBasicBlockRef after = LLVMCreateBasicBlockInContext(g->context, "");
   LLVMBasicBlockRef otherwise =
       s->otherwise.stmts.len ? LLVMCreateBasicBlockInContext(g->context, "else") : after;
   LLVMBuildCondBr(g->builder, all, then, otherwise);
   LLVMPositionBuilderAtEnd(g->builder, then);
-  emit_block(g, &s->body);
+  llvm_emit_block(g, &s->body);
   LLVMBuildBr(g->builder, after);
   if (otherwise != after) {
     LLVMAppendExistingBasicBlock(g->function, otherwise);
     LLVMPositionBuilderAtEnd(g->builder, otherwise);
-    emit_block(g, &s->otherwise);
+    llvm_emit_block(g, &s->otherwise);
     LLVMBuildBr(g->builder, after);
   }
   LLVMAppendExistingBasicBlock(g->function, after);
@@ -826,7 +774,7 @@ static void emit_store(Gen *g, const Stmt *s) {
   LLVMValueRef value = emit_statement_expr(g, s->expr);
   int align;
   LLVMValueRef address = emit_address(g, s->buffer, s->index, &align);
-  map_find(&g->names, s->buffer)->written = true;
+  llvm_map_find(&g->names, s->buffer)->written = true;
   LLVMSetAlignment(LLVMBuildStore(g->builder, value, address), (unsigned)align);
 }
 
@@ -837,7 +785,7 @@ static void emit_call(Gen *g, const Stmt *s) {
     args[i] = buffer_pointer(g, s->buffers[i]);
   for (size_t i = 0; i < n_ints; i++)
     args[n_buffers + i] = emit_affine(g, s->ints[i]);
-  LLVMValueRef callee = map_get(&g->kernels, s->callee, "kernel", s->callee->name);
+  LLVMValueRef callee = llvm_map_get(&g->kernels, s->callee, "kernel", s->callee->name);
   LLVMBuildCall2(g->builder, LLVMGlobalGetValueType(callee), callee, args,
                  (unsigned)(n_buffers + n_ints), "");
 }
@@ -846,7 +794,7 @@ static void emit_prefetch(Gen *g, const Stmt *s) {
   int align;
   LLVMValueRef args[4] = {emit_address(g, s->buffer, s->index, &align), lane_const(g, 0),
                           lane_const(g, 3), lane_const(g, 1)}; /* a read, kept, of data */
-  map_find(&g->names, s->buffer)->read = true;
+  llvm_map_find(&g->names, s->buffer)->read = true;
   intrinsic(g, "llvm.prefetch", &g->ptr, 1, args, 4);
 }
 
@@ -866,19 +814,19 @@ static void emit_stmt(Gen *g, const Stmt *s) {
       if (len == 0) /* a let of another let keeps the first name */
         LLVMSetValueName2(value, s->value->name, strlen(s->value->name));
     }
-    map_put(&g->names, s->value, value);
+    llvm_map_put(&g->names, s->value, value);
     return;
   }
   case STMT_VAR: {
     LLVMValueRef slot =
         LLVMBuildAlloca(g->entry_builder, value_type(g, s->value->type), s->value->name);
-    map_put(&g->names, s->value, slot);
+    llvm_map_put(&g->names, s->value, slot);
     LLVMBuildStore(g->builder, emit_statement_expr(g, s->expr), slot);
     return;
   }
   case STMT_SET:
     LLVMBuildStore(g->builder, emit_statement_expr(g, s->expr),
-                   map_get(&g->names, s->value, "var", s->value->name));
+                   llvm_map_get(&g->names, s->value, "var", s->value->name));
     return;
   case STMT_STORE:
     emit_store(g, s);
@@ -889,24 +837,29 @@ static void emit_stmt(Gen *g, const Stmt *s) {
   case STMT_PREFETCH:
     emit_prefetch(g, s);
     return;
+  case STMT_PARALLEL:
+    llvm_emit_parallel(g, s);
+    return;
+  case STMT_BRANCH:
+    break;
   }
   BUG("loop statement %d", (int)s->kind);
 }
 
-static void emit_block(Gen *g, const Block *block) {
+void llvm_emit_block(Gen *g, const Block *block) {
   for (size_t i = 0; i < block->stmts.len; i++)
     emit_stmt(g, block->stmts.at[i]);
 }
 
 /* ---- functions ---- */
 
-static LLVMValueRef new_function(Gen *g, const char *name, LLVMTypeRef *params, size_t n,
+LLVMValueRef llvm_new_function(Gen *g, const char *name, LLVMTypeRef *params, size_t n,
                                  LLVMLinkage linkage) {
   LLVMTypeRef type =
       LLVMFunctionType(LLVMVoidTypeInContext(g->context), params, (unsigned)n, false);
   LLVMValueRef function = LLVMAddFunction(g->module, name, type);
   LLVMSetLinkage(function, linkage);
-  add_attribute(g, function, FUNCTION_ITSELF, "nounwind", 0);
+  llvm_add_attribute(g, function, FUNCTION_ITSELF, "nounwind", 0);
   add_text_attribute(g, function, "no-builtins", "");
   /* For those who take the module to another LLVM tool. */
   if (g->spec->cpu[0])
@@ -916,37 +869,37 @@ static LLVMValueRef new_function(Gen *g, const char *name, LLVMTypeRef *params, 
   return function;
 }
 
-static LLVMValueRef name_param(LLVMValueRef function, size_t i, const char *name) {
+LLVMValueRef llvm_name_param(LLVMValueRef function, size_t i, const char *name) {
   LLVMValueRef param = LLVMGetParam(function, (unsigned)i);
   LLVMSetValueName2(param, name, strlen(name));
   return param;
 }
 
-static LLVMBasicBlockRef begin_function(Gen *g, LLVMValueRef function) {
+LLVMBasicBlockRef llvm_begin_function(Gen *g, LLVMValueRef function) {
   g->scratch = arena_new();
   g->function = function;
   g->depth = 0;
-  map_init(&g->names, g->scratch);
-  map_init(&g->memo, g->scratch);
-  LLVMPositionBuilderAtEnd(g->entry_builder, new_block(g, "entry"));
-  LLVMBasicBlockRef body = new_block(g, "body");
+  llvm_map_init(&g->names, g->scratch);
+  llvm_map_init(&g->memo, g->scratch);
+  LLVMPositionBuilderAtEnd(g->entry_builder, llvm_new_block(g, "entry"));
+  LLVMBasicBlockRef body = llvm_new_block(g, "body");
   LLVMPositionBuilderAtEnd(g->builder, body);
   return body;
 }
 
-static void end_function(Gen *g, LLVMBasicBlockRef body) {
+void llvm_end_function(Gen *g, LLVMBasicBlockRef body) {
   LLVMBuildRetVoid(g->builder);
   LLVMBuildBr(g->entry_builder, body);
   arena_free(g->scratch);
   g->scratch = NULL;
 }
 
-static void pointer_attributes(Gen *g, LLVMValueRef function, size_t param, uint64_t bytes,
+void llvm_pointer_attributes(Gen *g, LLVMValueRef function, size_t param, uint64_t bytes,
                                int align) {
   LLVMAttributeIndex at = (LLVMAttributeIndex)param + 1;
-  add_attribute(g, function, at, "noundef", 0);
-  add_attribute(g, function, at, "dereferenceable", bytes);
-  add_attribute(g, function, at, "align", (uint64_t)align);
+  llvm_add_attribute(g, function, at, "noundef", 0);
+  llvm_add_attribute(g, function, at, "dereferenceable", bytes);
+  llvm_add_attribute(g, function, at, "align", (uint64_t)align);
 }
 
 static void declare_kernel(Gen *g, const Kernel *kernel) {
@@ -958,47 +911,47 @@ static void declare_kernel(Gen *g, const Kernel *kernel) {
     params[n_buffers + i] = g->index;
   /* The prefix keeps a kernel called fmaf from answering the compiler's own calls. */
   const char *name = arena_printf(g->arena, "%s_%s", g->options->prefix, kernel->name);
-  LLVMValueRef function = new_function(g, name, params, n_buffers + n_ints, LLVMInternalLinkage);
+  LLVMValueRef function = llvm_new_function(g, name, params, n_buffers + n_ints, LLVMInternalLinkage);
   /* Inlined, all kernels would share one register allocation, and noalias of parameters would
    * shrink to metadata that passes lose. */
-  add_attribute(g, function, FUNCTION_ITSELF, "noinline", 0);
-  map_put(&g->kernels, kernel, function);
+  llvm_add_attribute(g, function, FUNCTION_ITSELF, "noinline", 0);
+  llvm_map_put(&g->kernels, kernel, function);
 }
 
 static void define_kernel(Gen *g, const Kernel *kernel) {
-  LLVMValueRef function = map_get(&g->kernels, kernel, "kernel", kernel->name);
-  LLVMBasicBlockRef body = begin_function(g, function);
+  LLVMValueRef function = llvm_map_get(&g->kernels, kernel, "kernel", kernel->name);
+  LLVMBasicBlockRef body = llvm_begin_function(g, function);
   size_t n_buffers = kernel->buffers.len;
   for (size_t i = 0; i < n_buffers; i++)
-    map_put(&g->names, kernel->buffers.at[i], name_param(function, i, kernel->buffers.at[i]->name));
+    llvm_map_put(&g->names, kernel->buffers.at[i], llvm_name_param(function, i, kernel->buffers.at[i]->name));
   for (size_t i = 0; i < kernel->ints.len; i++) {
     const Var *var = kernel->ints.at[i];
-    map_put(&g->names, var, name_param(function, n_buffers + i, var->name));
+    llvm_map_put(&g->names, var, llvm_name_param(function, n_buffers + i, var->name));
     LLVMAttributeIndex at = (LLVMAttributeIndex)(n_buffers + i + 1);
-    add_attribute(g, function, at, "noundef", 0);
+    llvm_add_attribute(g, function, at, "noundef", 0);
     add_range(g, function, at, var);
   }
-  emit_block(g, &kernel->body);
+  llvm_emit_block(g, &kernel->body);
 
   for (size_t i = 0; i < n_buffers; i++) {
     const Buffer *buffer = kernel->buffers.at[i];
-    const Slot *slot = map_find(&g->names, buffer);
+    const Slot *slot = llvm_map_find(&g->names, buffer);
     LLVMAttributeIndex at = (LLVMAttributeIndex)i + 1;
     if (buffer->noalias)
-      add_attribute(g, function, at, "noalias", 0);
+      llvm_add_attribute(g, function, at, "noalias", 0);
     if (!slot->written)
-      add_attribute(g, function, at, "readonly", 0);
+      llvm_add_attribute(g, function, at, "readonly", 0);
     else if (!slot->read)
-      add_attribute(g, function, at, "writeonly", 0);
-    pointer_attributes(g, function, i, (uint64_t)buffer_bytes(buffer), buffer_align(buffer));
+      llvm_add_attribute(g, function, at, "writeonly", 0);
+    llvm_pointer_attributes(g, function, i, (uint64_t)buffer_bytes(buffer), llvm_buffer_align(buffer));
   }
-  end_function(g, body);
+  llvm_end_function(g, body);
 }
 
 /* The buffer's start: a parameter, or a place in the arena or among the weights, which is computed
  * in the entry block at the first use. */
 static LLVMValueRef buffer_pointer(Gen *g, Buffer *buffer) {
-  Slot *slot = map_find(&g->names, buffer);
+  Slot *slot = llvm_map_find(&g->names, buffer);
   if (slot)
     return slot->value;
   LLVMValueRef value = NULL;
@@ -1008,7 +961,7 @@ static LLVMValueRef buffer_pointer(Gen *g, Buffer *buffer) {
       BUG("a kernel uses arena buffer '%s', which is no parameter", buffer->name);
     if (buffer->offset < 0)
       BUG("arena buffer '%s' has no place: the plan pass has not run", buffer->name);
-    LLVMValueRef offset = index_const(g, buffer->offset);
+    LLVMValueRef offset = llvm_index_const(g, buffer->offset);
     value =
         LLVMBuildInBoundsGEP2(g->entry_builder, byte, g->arena_pointer, &offset, 1, buffer->name);
   } else if (buffer->kind == BUFFER_WEIGHT) {
@@ -1018,7 +971,7 @@ static LLVMValueRef buffer_pointer(Gen *g, Buffer *buffer) {
     if (g->options->weights_as_blob) {
       if (!g->weights_pointer)
         BUG("a kernel uses weight buffer '%s', which is no parameter", buffer->name);
-      LLVMValueRef offset = index_const(g, place->offset);
+      LLVMValueRef offset = llvm_index_const(g, place->offset);
       value = LLVMBuildInBoundsGEP2(g->entry_builder, byte, g->weights_pointer, &offset, 1,
                                     buffer->name);
     } else {
@@ -1027,112 +980,8 @@ static LLVMValueRef buffer_pointer(Gen *g, Buffer *buffer) {
   } else {
     BUG("buffer '%s' is not a parameter", buffer->name);
   }
-  map_put(&g->names, buffer, value);
+  llvm_map_put(&g->names, buffer, value);
   return value;
-}
-
-/* The inputs or outputs in position order. */
-static Buffer **interface_buffers(Gen *g, BufferKind kind, size_t *n) {
-  const Program *program = g->program;
-  Buffer **buffers = ARENA_ARRAY(g->arena, Buffer *, program->buffers.len + 1);
-  *n = 0;
-  for (size_t i = 0; i < program->buffers.len; i++) {
-    Buffer *buffer = program->buffers.at[i];
-    if (buffer->kind != kind)
-      continue;
-    size_t at = (*n)++;
-    for (; at > 0 && buffers[at - 1]->position > buffer->position; at--)
-      buffers[at] = buffers[at - 1];
-    buffers[at] = buffer;
-  }
-  return buffers;
-}
-
-/* The blob starts at the strictest alignment in it, since weight_layout counts offsets from there.
- */
-static int blob_align(Gen *g) {
-  int align = g->target->buffer_align;
-  for (size_t i = 0; i < g->layout.n; i++) {
-    int wanted = buffer_align(g->layout.places[i].buffer);
-    align = wanted > align ? wanted : align;
-  }
-  return align;
-}
-
-static void declare_run(Gen *g) {
-  size_t n_inputs, n_outputs;
-  Buffer **inputs = interface_buffers(g, BUFFER_INPUT, &n_inputs);
-  Buffer **outputs = interface_buffers(g, BUFFER_OUTPUT, &n_outputs);
-  size_t first = g->options->weights_as_blob ? 2 : 1;
-  size_t n = first + n_inputs + n_outputs;
-  LLVMTypeRef *params = ARENA_ARRAY(g->arena, LLVMTypeRef, n);
-  for (size_t i = 0; i < n; i++)
-    params[i] = g->ptr;
-  const char *name = arena_printf(g->arena, "%s_run", g->options->prefix);
-  g->run = new_function(g, name, params, n, LLVMExternalLinkage);
-
-  size_t at = 0;
-  if (g->options->weights_as_blob) {
-    name_param(g->run, at, "weights");
-    if (g->layout.total_bytes > 0) {
-      pointer_attributes(g, g->run, at, (uint64_t)g->layout.total_bytes, blob_align(g));
-      add_attribute(g, g->run, (LLVMAttributeIndex)at + 1, "readonly", 0);
-    }
-    at++;
-  }
-  name_param(g->run, at, "arena");
-  if (g->program->arena_bytes > 0) /* a model without one may be given null */
-    pointer_attributes(g, g->run, at, (uint64_t)g->program->arena_bytes,
-                       g->program->arena_align > 0 ? g->program->arena_align : 1);
-  at++;
-  for (size_t i = 0; i < n_inputs; i++, at++) {
-    name_param(g->run, at, inputs[i]->name);
-    pointer_attributes(g, g->run, at, (uint64_t)buffer_bytes(inputs[i]), buffer_align(inputs[i]));
-    add_attribute(g, g->run, (LLVMAttributeIndex)at + 1, "readonly", 0);
-  }
-  for (size_t i = 0; i < n_outputs; i++, at++) {
-    name_param(g->run, at, outputs[i]->name);
-    pointer_attributes(g, g->run, at, (uint64_t)buffer_bytes(outputs[i]), buffer_align(outputs[i]));
-  }
-}
-
-static void define_run(Gen *g) {
-  size_t n_inputs, n_outputs, at = 0;
-  Buffer **inputs = interface_buffers(g, BUFFER_INPUT, &n_inputs);
-  Buffer **outputs = interface_buffers(g, BUFFER_OUTPUT, &n_outputs);
-  LLVMBasicBlockRef body = begin_function(g, g->run);
-  if (g->options->weights_as_blob)
-    g->weights_pointer = LLVMGetParam(g->run, (unsigned)at++);
-  g->arena_pointer = LLVMGetParam(g->run, (unsigned)at++);
-  for (size_t i = 0; i < n_inputs; i++)
-    map_put(&g->names, inputs[i], LLVMGetParam(g->run, (unsigned)at++));
-  for (size_t i = 0; i < n_outputs; i++)
-    map_put(&g->names, outputs[i], LLVMGetParam(g->run, (unsigned)at++));
-  emit_block(g, &g->program->entry);
-  end_function(g, body);
-}
-
-/* PREFIX_call for the JIT, which then needs no call with a variable number of arguments. */
-static void define_adapter(Gen *g) {
-  size_t n[2], n_args = 0;
-  interface_buffers(g, BUFFER_INPUT, &n[0]);
-  interface_buffers(g, BUFFER_OUTPUT, &n[1]);
-  LLVMTypeRef params[3] = {g->ptr, g->ptr, g->ptr};
-  const char *name = arena_printf(g->arena, "%s_call", g->options->prefix);
-  LLVMValueRef function = new_function(g, name, params, 3, LLVMExternalLinkage);
-  LLVMBasicBlockRef body = begin_function(g, function);
-  LLVMValueRef *args = ARENA_ARRAY(g->scratch, LLVMValueRef, 1 + n[0] + n[1]);
-  args[n_args++] = name_param(function, 0, "arena");
-  for (unsigned list = 0; list < 2; list++) {
-    LLVMValueRef pointers = name_param(function, 1 + list, list ? "outputs" : "inputs");
-    for (size_t i = 0; i < n[list]; i++) {
-      LLVMValueRef at = index_const(g, (int64_t)i);
-      LLVMValueRef address = LLVMBuildInBoundsGEP2(g->builder, g->ptr, pointers, &at, 1, "");
-      args[n_args++] = LLVMBuildLoad2(g->builder, g->ptr, address, "");
-    }
-  }
-  LLVMBuildCall2(g->builder, LLVMGlobalGetValueType(g->run), g->run, args, (unsigned)n_args, "");
-  end_function(g, body);
 }
 
 /* ---- weights ---- */
@@ -1177,8 +1026,8 @@ static bool define_weights(Gen *g) {
       continue;
     LLVMValueRef global = g->weight_globals[weight_place(&g->layout, buffer) - g->layout.places];
     unsigned align = (unsigned)g->target->buffer_align;
-    if ((unsigned)buffer_align(buffer) > align)
-      align = (unsigned)buffer_align(buffer);
+    if ((unsigned)llvm_buffer_align(buffer) > align)
+      align = (unsigned)llvm_buffer_align(buffer);
     if (align > LLVMGetAlignment(global))
       LLVMSetAlignment(global, align);
   }
@@ -1230,15 +1079,15 @@ static bool fill_module(Gen *g, bool adapter) {
     return false;
   g->ptr = LLVMPointerTypeInContext(g->context, 0);
   g->index = LLVMIntTypeInContext(g->context, g->index_bits);
-  map_init(&g->kernels, g->arena);
-  declare_run(g); /* first, so that no kernel can take its name */
+  llvm_map_init(&g->kernels, g->arena);
+  llvm_declare_run(g); /* first, so that no kernel can take its name */
   if (adapter)
-    define_adapter(g);
+    llvm_define_adapter(g);
   for (size_t i = 0; i < g->program->kernels.len; i++)
     declare_kernel(g, g->program->kernels.at[i]);
   for (size_t i = 0; i < g->program->kernels.len; i++)
     define_kernel(g, g->program->kernels.at[i]);
-  define_run(g);
+  llvm_define_run(g);
   verify(g->module);
   return true;
 }

@@ -4,7 +4,8 @@
  * LLJIT, which only links it into this process: what runs here is by construction what
  * the object would do. PREFIX_call takes the inputs and outputs as arrays.
  *
- * Weights are always inside the object, and the arena belongs to the Jit. */
+ * Weights are always inside the object; the arena belongs to the Jit, and so do the threads of a
+ * program that is divided for several. */
 #include "target/llvm_module.h"
 
 #include <llvm-c/Core.h>
@@ -14,12 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef void CallFunction(void *arena, const void *const *inputs, void *const *outputs);
+#include "mnrt.h"
+
+typedef void CallFunction(const mncc_parallel *parallel, void *arena, const void *const *inputs,
+                          void *const *outputs);
 
 struct Jit {
   LLVMOrcLLJITRef lljit;
   CallFunction *call;
   void *arena;
+  MnrtPool *pool; /* null for one thread */
 };
 
 /* True if there was an error, which is reported. */
@@ -104,8 +109,10 @@ Jit *jit_new(const Program *program, const Target *target, const EmitOptions *op
   Jit *jit = calloc(1, sizeof *jit);
   if (jit)
     jit->arena = new_arena(program, target);
-  if (!jit || !jit->arena) {
-    diag_error(diag, (Loc){0}, "no memory to run the network");
+  if (jit && program->threads > 1)
+    jit->pool = mnrt_pool_new(program->threads, 0);
+  if (!jit || !jit->arena || (program->threads > 1 && !jit->pool)) {
+    diag_error(diag, (Loc){0}, "no memory or threads to run the network");
     LLVMDisposeMemoryBuffer(object);
     jit_free(jit);
     return NULL;
@@ -125,7 +132,8 @@ Jit *jit_new(const Program *program, const Target *target, const EmitOptions *op
 }
 
 void jit_run(Jit *jit, const void *const *inputs, void *const *outputs) {
-  jit->call(jit->arena, inputs, outputs);
+  mncc_parallel parallel = mnrt_pool_parallel(jit->pool);
+  jit->call(jit->pool ? &parallel : NULL, jit->arena, inputs, outputs);
 }
 
 void jit_free(Jit *jit) {
@@ -133,6 +141,7 @@ void jit_free(Jit *jit) {
     return;
   if (jit->lljit)
     LLVMConsumeError(LLVMOrcDisposeLLJIT(jit->lljit));
+  mnrt_pool_free(jit->pool);
   free(jit->arena);
   free(jit);
 }

@@ -1,4 +1,4 @@
-/* What emit_llvm.c, object.c and jit.c share. LLVM's types are named by their
+/* What emit_llvm.c, llvm_entry.c, object.c and jit.c share. LLVM's types are named by their
  * struct tags, so that including this header does not include llvm-c. */
 #ifndef MNCC_TARGET_LLVM_MODULE_H
 #define MNCC_TARGET_LLVM_MODULE_H
@@ -33,7 +33,7 @@ struct LLVMOpaqueMemoryBuffer *llvm_compile(const Program *program, const Target
 /* ---- emit_llvm.c ---- */
 
 /* The program as a module for the machine, not optimised. With `adapter` it also exports
- * void PREFIX_call(ptr arena, ptr inputs, ptr outputs), which loads the pointers for PREFIX_run
+ * void PREFIX_call(ptr parallel, ptr arena, ptr inputs, ptr outputs), which loads the pointers for PREFIX_run
  * from two arrays. Null after an error; the caller disposes of the module. */
 struct LLVMOpaqueModule *llvm_build(struct LLVMOpaqueContext *context,
                                     struct LLVMOpaqueTargetMachine *machine, const Program *program,

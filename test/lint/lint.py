@@ -10,7 +10,7 @@ import os
 import re
 import sys
 
-LLVM_FILES = {"compiler/target/emit_llvm.c", "compiler/target/object.c", "compiler/target/jit.c"}
+LLVM_FILES = {"compiler/target/emit_llvm.c", "compiler/target/llvm_emitter.h", "compiler/target/llvm_entry.c", "compiler/target/object.c", "compiler/target/jit.c"}
 
 # Words that are an operator's name and something else as well, which is what they are there.
 OTHER_WORDS = {
@@ -34,7 +34,7 @@ MAX_LINES = 900
 # Longer than they should be. The limit of each may be lowered, and goes once the file is split.
 LONG_FILES = {
     "compiler/loop/read.c": 1000,
-    "compiler/target/emit_llvm.c": 1300,
+    "compiler/target/emit_llvm.c": 1200,
 }
 
 TEST_SUFFIXES = (".mn", ".mnl", ".test")
@@ -195,7 +195,7 @@ def project_files(root):
             if name == ".git":  # a worktree's: a file that says where the repository is
                 continue
             path = os.path.join(folder, name)
-            if os.path.isfile(path) and not name.endswith((".safetensors", ".pgm", ".pyc")):
+            if os.path.isfile(path) and name != ".git" and not name.endswith((".safetensors", ".pgm", ".pyc")):
                 yield os.path.relpath(path, root).replace(os.sep, "/"), path
 
 

@@ -16,6 +16,8 @@ warnings as errors; unless --no-llvm is given, the object that mncc makes itself
 must be equal to EXPECT, and where there is none to each other, bit for bit. Caller's memory is
 malloc'd to the exact size, so that the sanitizer sees any access outside.
 
+A program that says `threads` is run twice: its branches in order, and each in a thread of its own.
+
 The same for the targets with vector types in C that this processor can run (--targets names them),
 with fewer compilers each."""
 import argparse, os, re, shlex, struct, subprocess, sys
@@ -78,16 +80,51 @@ def parse(path):
         if name not in names:
             sys.exit(f"error: the program has no input or output '{name}'")
     program = re.search(r"^\s*program\s+(\w+)", text, re.M)
-    return program[1], ports, given, expected
+    threads = re.search(r"^\s*threads\s+(\d+)", text, re.M)
+    return program[1], ports, given, expected, bool(threads)
 
 
-def harness(prefix, ports, given):
+# A thread for each branch.
+SPAWN = """
+#include <pthread.h>
+
+typedef struct Started {
+  pthread_t thread;
+  void (*task)(void *, int);
+  void *context;
+  int index;
+} Started;
+
+static void *start(void *argument) {
+  Started *started = (Started *)argument;
+  started->task(started->context, started->index);
+  return NULL;
+}
+
+static void spawn(void *self, int n, void (*task)(void *, int), void *context) {
+  Started *started = (Started *)malloc((size_t)n * sizeof *started);
+  (void)self;
+  if (!started) exit(3);
+  for (int i = n - 1; i >= 0; i--) {
+    started[i].task = task;
+    started[i].context = context;
+    started[i].index = i;
+    if (pthread_create(&started[i].thread, NULL, start, &started[i]) != 0) exit(3);
+  }
+  for (int i = 0; i < n; i++) pthread_join(started[i].thread, NULL);
+  free(started);
+}
+"""
+
+
+def harness(prefix, ports, given, threads):
     up = prefix.upper()
     out = ['#include "model.h"', "#include <stdio.h>", "#include <stdlib.h>", "#include <string.h>", ""]
     for p in ports:
         if p.kind == "input":
             data = pack(p, given.get(p.name) or default_words(p))
             out.append(f"static const unsigned char data_{p.name}[{len(data)}] = {{{','.join(map(str, data))}}};")
+    out += SPAWN.splitlines() if threads else []
     out += ["", "static void *fresh(size_t size) {", "  void *p = malloc(size ? size : 1);",
             "  if (!p) exit(3);", "  memset(p, 0xa5, size);", "  return p;", "}", "", "int main(void) {",
             f"  void *raw = NULL;",
@@ -100,7 +137,19 @@ def harness(prefix, ports, given):
             out.append(f"  memcpy(port_{p.name}, data_{p.name}, {p.bytes});")
     args += [f"port_{p.name}" for kind in ("input", "output") for p in ports if p.kind == kind]
     # Twice: state that survived a run would show.
-    out += [f"  {prefix}_run({', '.join(args)});", f"  {prefix}_run({', '.join(args)});"]
+    if threads:
+        out.append(f"  {prefix}_parallel parallel = {{spawn, NULL}};")
+    firsts = ["NULL, ", "&parallel, "] if threads else ["", ""]
+    out.append(f"  {prefix}_run({firsts[0]}{', '.join(args)});")
+    for p in ports:
+        if p.kind == "output":
+            out += [f"  void *first_{p.name} = fresh({p.bytes});",
+                    f"  memcpy(first_{p.name}, port_{p.name}, {p.bytes});"]
+    out.append(f"  {prefix}_run({firsts[1]}{', '.join(args)});")
+    for p in ports:
+        if p.kind == "output":
+            out += [f"  if (memcmp(first_{p.name}, port_{p.name}, {p.bytes}) != 0) return 5;",
+                    f"  free(first_{p.name});"]
     for p in ports:
         if p.kind == "output":
             out += [f"  for (size_t i = 0; i < {p.bytes}; i++)",
@@ -190,11 +239,11 @@ def main():
     options.add_argument("file")
     o = options.parse_args()
     os.makedirs(o.work, exist_ok=True)
-    prefix, ports, given, expected = parse(o.file)
+    prefix, ports, given, expected, threads = parse(o.file)
     at = lambda name: os.path.join(o.work, name)
     mncc = shlex.split(o.mncc)
     with open(at("main.c"), "w") as main_c:
-        main_c.write(harness(prefix, ports, given))
+        main_c.write(harness(prefix, ports, given, threads))
 
     compilers = [(cc, cxx_of(cc)) for cc in (o.cc, o.clang) if cc and cc != "clang-is-missing"]
     with_llvm = not o.no_llvm and "without LLVM" not in run(mncc + ["--version"], "mncc --version")
@@ -210,11 +259,11 @@ def main():
         for i, (name, compile_, driver, sanitized) in enumerate(c_builds(compilers, target)):
             work.append((name, [compile_ + ["-c", inside("model.c"), "-o", inside(f"model{i}.o")],
                                 [driver] + (SANITIZE if sanitized else []) +
-                                [inside("main.o"), inside(f"model{i}.o"), "-o", inside(f"run{i}"), "-lm"],
+                                [inside("main.o"), inside(f"model{i}.o"), "-o", inside(f"run{i}"), "-lm", "-pthread"],
                                 [inside(f"run{i}")]]))
         if with_llvm:
             work.append((f"{target}, mncc -c", [mncc + [o.file] + arguments + ["-c", "-o", inside("llvm.o")],
-                                                [o.cc, inside("main.o"), inside("llvm.o"), "-o", inside("runl"), "-lm"],
+                                                [o.cc, inside("main.o"), inside("llvm.o"), "-o", inside("runl"), "-lm", "-pthread"],
                                                 [inside("runl")]]))
 
     def execute(item):

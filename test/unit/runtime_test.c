@@ -65,8 +65,9 @@ static void test_map(const char *folder) {
 }
 
 /* A model by hand: the sum of the input's elements. */
-static void run_sum(const void *weights, void *arena, const void *const *inputs,
-                    void *const *outputs) {
+static void run_sum(const mncc_parallel *parallel, const void *weights, void *arena,
+                    const void *const *inputs, void *const *outputs) {
+  (void)parallel;
   (void)weights;
   (void)arena;
   const float *in = inputs[0];
@@ -78,7 +79,7 @@ static void run_sum(const void *weights, void *arena, const void *const *inputs,
 
 static void test_model(void) {
   MnrtTensor in = {"x", MNRT_F32, 2, {2, 3}, 0, 0}, out = {"y", MNRT_F32, 0, {0}, 0, 0};
-  MnrtModel model = {MNRT_ABI_VERSION, "sum", 0, 16, 0, 1, 1, &in, &out, run_sum};
+  MnrtModel model = {MNRT_ABI_VERSION, "sum", 0, 16, 1, 0, 1, 1, &in, &out, run_sum};
   CHECK(mnrt_model_check(&model) == MNRT_OK);
   CHECK(mnrt_tensor_elems(&in) == 6 && mnrt_tensor_bytes(&in) == 24);
   CHECK(mnrt_tensor_elems(&out) == 1 && mnrt_tensor_bytes(&out) == 4);
@@ -89,7 +90,7 @@ static void test_model(void) {
   float y = 0;
   const void *inputs[] = {x};
   void *outputs[] = {&y};
-  model.run(NULL, NULL, inputs, outputs);
+  model.run(NULL, NULL, NULL, inputs, outputs);
   CHECK(y == 21);
 
   MnrtModel bad = model;
@@ -97,6 +98,9 @@ static void test_model(void) {
   CHECK(mnrt_model_check(&bad) == MNRT_WRONG_ABI);
   bad = model;
   bad.arena_align = 12;
+  CHECK(mnrt_model_check(&bad) == MNRT_BAD_MODEL);
+  bad = model;
+  bad.threads = 0;
   CHECK(mnrt_model_check(&bad) == MNRT_BAD_MODEL);
   bad = model;
   bad.inputs = NULL;

@@ -1,0 +1,92 @@
+/* What the files of the LLVM back end share: the state of a module being written, and what they offer each other.
+ *
+ *   emit_llvm.c   kernels: indices, expressions, statements; weights; the module
+ *   llvm_entry.c  the entry: PREFIX_run, its parallel steps, PREFIX_call */
+#ifndef MNCC_TARGET_LLVM_EMITTER_H
+#define MNCC_TARGET_LLVM_EMITTER_H
+
+#include <llvm-c/Core.h>
+#include <llvm-c/Target.h>
+
+#include "target/llvm_module.h"
+
+/* What is known of a variable, value, buffer, kernel or expression. */
+typedef struct Slot {
+  const void *key;
+  unsigned generation;
+  LLVMValueRef value;
+  int depth;          /* Var: loops around its definition */
+  int64_t multiple;   /* Var: every value is a multiple of this power of two */
+  bool read, written; /* Buffer: seen in the body */
+} Slot;
+
+typedef struct Map {
+  Arena *arena;
+  Slot *slots;
+  size_t cap, used;
+  unsigned generation; /* slots of earlier ones are empty */
+} Map;
+
+typedef struct Gen {
+  const Program *program;
+  const Target *target;
+  const EmitOptions *options;
+  const LlvmSpec *spec;
+  Diag *diag;
+  Arena *arena;
+  LLVMContextRef context;
+  LLVMModuleRef module;
+  LLVMTargetDataRef data;
+  LLVMBuilderRef builder;       /* where statements go */
+  LLVMBuilderRef entry_builder; /* the entry block: allocas and base pointers */
+  LLVMTypeRef ptr, index;       /* index: as wide as a pointer */
+  unsigned index_bits;
+  WeightLayout layout;
+  LLVMValueRef *weight_globals; /* by place */
+  Map kernels;
+  LLVMValueRef run, fork;
+
+  /* of the function being written */
+  Arena *scratch;
+  LLVMValueRef function;
+  Map names; /* Var, Value, Buffer */
+  Map memo;  /* Expr, within one statement */
+  int depth;
+  bool vectors;                                /* in the loop being written */
+  LLVMValueRef arena_pointer, weights_pointer; /* in PREFIX_run and the functions of its branches */
+  LLVMValueRef frame;                          /* in PREFIX_run, if there are any */
+} Gen;
+
+static const LLVMAttributeIndex FUNCTION_ITSELF = (LLVMAttributeIndex)LLVMAttributeFunctionIndex;
+
+/* ---- emit_llvm.c ---- */
+
+void llvm_map_init(Map *map, Arena *arena);
+Slot *llvm_map_find(Map *map, const void *key); /* null if there is none */
+Slot *llvm_map_put(Map *map, const void *key, LLVMValueRef value);
+/* It must be there; `what` and `name` are for the message otherwise. */
+LLVMValueRef llvm_map_get(Map *map, const void *key, const char *what, const char *name);
+
+LLVMValueRef llvm_index_const(Gen *g, int64_t value);
+int llvm_buffer_align(const Buffer *buffer);
+void llvm_add_attribute(Gen *g, LLVMValueRef function, LLVMAttributeIndex index, const char *name, uint64_t value);
+/* noundef, dereferenceable, align. */
+void llvm_pointer_attributes(Gen *g, LLVMValueRef function, size_t param, uint64_t bytes, int align);
+
+LLVMValueRef llvm_new_function(Gen *g, const char *name, LLVMTypeRef *params, size_t n, LLVMLinkage linkage);
+LLVMValueRef llvm_name_param(LLVMValueRef function, size_t i, const char *name);
+/* Statements go between the two; the entry block has a builder of its own. */
+LLVMBasicBlockRef llvm_begin_function(Gen *g, LLVMValueRef function);
+void llvm_end_function(Gen *g, LLVMBasicBlockRef body);
+LLVMBasicBlockRef llvm_new_block(Gen *g, const char *name);
+void llvm_emit_block(Gen *g, const Block *block);
+
+/* ---- llvm_entry.c ---- */
+
+void llvm_declare_run(Gen *g);
+void llvm_define_run(Gen *g);
+/* PREFIX_call for the JIT, which then needs no call with a variable number of arguments. */
+void llvm_define_adapter(Gen *g);
+void llvm_emit_parallel(Gen *g, const Stmt *parallel);
+
+#endif
