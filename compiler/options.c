@@ -445,6 +445,8 @@ static const OptionDef table[] = {
      read_string, AT(prefix), 0, false},
     {"--threads", "N", "divide the work for N threads (default 1)", COMPILE | RUN, read_threads,
      AT(threads), 0, false},
+    {"--profile", NULL, "call PREFIX_profile_begin and _end, which you define, around each stage",
+     COMPILE, read_flag, AT(profile), 1, false},
     {"--no-fuse", NULL, "every operator a region of its own", COMPILE | RUN, read_flag, AT(no_fuse),
      1, false},
     {"--regions", "FILE", "which operators run together", COMPILE | RUN, read_string, AT(regions),

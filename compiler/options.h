@@ -87,6 +87,7 @@ typedef struct Options {
   bool weights_random;
   uint64_t weights_seed;
   WeightsAs weights_as;
+  bool profile; /* calls around each stage */
 
   const char *target;         /* a target's name or an LLVM triple; null: the default */
   const char *cpu, *features; /* -mcpu, -mattr; null: the target's */

@@ -59,7 +59,7 @@ static void mnl_error(const Loc *loc, void *scanner, MnlParser *p, const char *m
 
 %token END 0 "end of file"
 %token <text> NAME "name" NUMBER "number" STRING "string" LITERAL "literal"
-%token <text> PROGRAM "'program'" MACS "'macs'" LAYERS "'layers'" BUFFER "'buffer'"
+%token <text> PROGRAM "'program'" MACS "'macs'" LAYERS "'layers'" STAGE "'stage'" BUFFER "'buffer'"
 %token <text> KERNEL "'kernel'" ENTRY "'entry'" INPUT "'input'" OUTPUT "'output'"
 %token <text> WEIGHT "'weight'" ARENA "'arena'" ALIGN "'align'" OFFSET "'offset'" LIVE "'live'"
 %token <text> RECIPE "'recipe'" NOALIAS "'noalias'" IN "'in'" OUT "'out'" INOUT "'inout'"
@@ -102,6 +102,9 @@ program_attr:
 | ARENA unary { $$ = mnl_attr(p, MNL_ATTR_ARENA, @$, $unary, NULL, NULL); }
 | ALIGN unary { $$ = mnl_attr(p, MNL_ATTR_ALIGN, @$, $unary, NULL, NULL); }
 | THREADS unary { $$ = mnl_attr(p, MNL_ATTR_THREADS, @$, $unary, NULL, NULL); }
+| STAGE STRING[path] STRING[note] MACS unary {
+    $$ = mnl_attr(p, MNL_ATTR_STAGE, @path, $unary, mnl_expr(p, MNL_NAME, @note, $note), $path);
+  }
 | LAYERS STRING { $$ = mnl_attr(p, MNL_ATTR_LAYERS, @$, NULL, NULL, $STRING); }
 
 decls:
@@ -234,9 +237,10 @@ stmt:
     $$->target->suffix_loc = @suffix;
     $$->expr = $expr;
   }
-| CALL name '(' arguments ')' {
+| CALL name '(' arguments ')' string.opt {
     $$ = mnl_stmt(p, MNL_CALL_KERNEL, @$, $name, @name);
     $$->args = $arguments;
+    $$->label = $[string.opt];
   }
 | PREFETCH access {
     $$ = mnl_stmt(p, MNL_PREFETCH, @$, $access->text, @access);
@@ -343,7 +347,7 @@ exprs:
 | exprs[list] ',' expr { $$ = mnl_list(p, $list, $expr); }
 
 name:
-  NAME | PROGRAM | MACS | LAYERS | BUFFER | KERNEL | ENTRY | INPUT | OUTPUT | WEIGHT | ARENA | ALIGN
+  NAME | PROGRAM | MACS | LAYERS | STAGE | BUFFER | KERNEL | ENTRY | INPUT | OUTPUT | WEIGHT | ARENA | ALIGN
 | OFFSET | LIVE | RECIPE | NOALIAS | IN | OUT | INOUT | INT | BY | UNROLL | VECTOR | LABEL | LET
 | VAR | SET | CALL | PREFETCH | SCHEDULE | PARALLEL | BRANCH | THREADS
 

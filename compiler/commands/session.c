@@ -82,6 +82,7 @@ int session_open(Session *session, const Options *options) {
   if (options->features)
     session->emit.features = options->features;
   session->emit.optimize = options->optimize;
+  session->emit.profile = options->profile;
   session->emit.weights_as_blob = options->weights_as == WEIGHTS_AS_BLOB;
   return status;
 }

@@ -636,6 +636,22 @@ Stmt *loop_stmt_new(Arena *arena, StmtKind kind) {
   return stmt;
 }
 
+ProgramStage *loop_stage(Program *program, const char *path) {
+  path = intern(program->arena, path);
+  if (!program->stage_of_path) {
+    program->stage_of_path = ARENA_NEW(program->arena, PtrMap);
+    program->stage_of_path->arena = program->arena;
+  }
+  ProgramStage *stage = ptr_map_get(program->stage_of_path, path);
+  if (stage)
+    return stage;
+  stage = ARENA_NEW(program->arena, ProgramStage);
+  *stage = (ProgramStage){.path = path, .note = "", .index = (int)program->stages.len};
+  ptr_map_put(program->stage_of_path, path, stage);
+  VEC_PUSH(program->arena, program->stages, stage);
+  return stage;
+}
+
 Stmt *loop_for_new(Arena *arena, Var *var, int64_t lo, int64_t hi) {
   Stmt *stmt = loop_stmt_new(arena, STMT_FOR);
   stmt->var = var;

@@ -275,6 +275,14 @@ typedef enum StmtKind {
 
 typedef enum LoopMode { LOOP_SERIAL, LOOP_UNROLL, LOOP_VECTOR } LoopMode;
 
+/* What calls are counted together: one operator of the graph, whichever kernels make its rows. */
+typedef struct ProgramStage {
+  const char *path; /* of its first layer; unique */
+  const char *note; /* "depthwise | relu6, 4x4x8" */
+  int64_t macs;
+  int index; /* in program->stages */
+} ProgramStage;
+
 typedef struct Stmt Stmt;
 typedef struct Block {
   VEC(Stmt *) stmts;
@@ -315,6 +323,7 @@ struct Stmt {
   Kernel *callee;
   Buffer **buffers;
   const Affine **ints;
+  const ProgramStage *stage; /* what profiles count it under; null: nothing */
 };
 
 struct Kernel {
@@ -336,6 +345,8 @@ typedef struct Program {
   const char *name; /* the network's; the default prefix */
   VEC(Buffer *) buffers;
   VEC(Kernel *) kernels; /* each before the entry; kernels call nothing */
+  VEC(ProgramStage *) stages; /* that calls name; see loop_stage */
+  struct PtrMap *stage_of_path;
   Block entry;           /* for, if, call and parallel only */
   int threads;           /* how many workers the entry is divided for; 1: no parallel statements, and no trace of them in the
                           * interface */
@@ -351,6 +362,8 @@ Program *loop_program_new(Arena *arena, const char *name);
 Buffer *loop_buffer_new(Arena *arena, const char *name, BufferKind kind, Elem elem, int rank, const int64_t *dims);
 Var *loop_var_new(Arena *arena, const char *name);
 Stmt *loop_stmt_new(Arena *arena, StmtKind kind);
+/* The stage with this path, which is added if there is none. */
+ProgramStage *loop_stage(Program *program, const char *path);
 /* for var in lo..hi with constant bounds, step 1, serial, label = name. */
 Stmt *loop_for_new(Arena *arena, Var *var, int64_t lo, int64_t hi);
 void block_push(Arena *arena, Block *block, Stmt *stmt);

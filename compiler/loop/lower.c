@@ -545,16 +545,26 @@ static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
   arguments->at[arguments->n++] = result;
 }
 
-/* What the kernel computes, and the paths of the others that it computes it for. */
-static const char *describe(Arena *arena, const Users *users) {
-  const Stage *stage = users->stages.at[0];
+/* "depthwise | relu6, 4x4x8" */
+static const char *describe(Arena *arena, const Stage *stage) {
   Writer w;
   writer_init(&w);
-  write_f(&w, "%s: %s", stage->node->path, stage->node->call.def->name);
+  write_text(&w, stage->node->call.def->name);
   for (int t = 0; t < stage->node->n_tails; t++)
     write_f(&w, " | %s", stage->node->tails[t].call.def->name);
   const int64_t *out = stage->compute.out;
   write_f(&w, ", %lldx%lldx%lld", (long long)out[0], (long long)out[1], (long long)out[2]);
+  const char *text = arena_strndup(arena, w.data, w.len);
+  writer_free(&w);
+  return text;
+}
+
+/* What the kernel computes, and the paths of the others that it computes it for. */
+static const char *kernel_note(Arena *arena, const Users *users) {
+  const Stage *stage = users->stages.at[0];
+  Writer w;
+  writer_init(&w);
+  write_f(&w, "%s: %s", stage->node->path, describe(arena, stage));
   Arena *scratch = arena_new();
   PtrMap seen = {.arena = scratch};
   for (size_t i = 0; i < users->stages.len; i++) {
@@ -620,6 +630,7 @@ typedef struct Call {
   Kernel *kernel;
   Arguments arguments;
   int64_t first; /* the row argument, if the kernel has one */
+  const ProgramStage *stage;
 } Call;
 
 typedef VEC(Call) Calls;
@@ -627,6 +638,7 @@ typedef VEC(Call) Calls;
 static Stmt *call_stmt(Lowering *l, const Call *call, const Affine *first) {
   Stmt *stmt = loop_stmt_new(l->arena, STMT_CALL);
   stmt->callee = call->kernel;
+  stmt->stage = call->stage;
   stmt->loc = call->kernel->loc;
   stmt->buffers = ARENA_ARRAY(l->arena, Buffer *, call->arguments.n);
   for (int i = 0; i < call->arguments.n; i++)
@@ -638,7 +650,7 @@ static Stmt *call_stmt(Lowering *l, const Call *call, const Affine *first) {
 }
 
 static bool same_call(const Call *a, const Call *b) {
-  return a->kernel == b->kernel && a->arguments.n == b->arguments.n &&
+  return a->kernel == b->kernel && a->stage == b->stage && a->arguments.n == b->arguments.n &&
          memcmp(a->arguments.at, b->arguments.at,
                 (size_t)a->arguments.n * sizeof *a->arguments.at) == 0;
 }
@@ -736,13 +748,22 @@ typedef struct Made {
   Call call;
 } Made;
 
+static const ProgramStage *program_stage(Lowering *l, const Stage *stage) {
+  ProgramStage *s = loop_stage(l->program, stage->node->path);
+  s->note = describe(l->arena, stage);
+  s->macs += stage->node->macs;
+  return s;
+}
+
 static void lower_region(Lowering *l, const Region *region) {
   typedef VEC(Made) MadeList;
+  const ProgramStage **stages = ARENA_ARRAY(l->arena, const ProgramStage *, region->n_stages);
   MadeList *made = ARENA_ARRAY(l->arena, MadeList, region->n_stages);
   Buffer *(*weights)[COMPUTE_MAX_OPERANDS] =
       arena_alloc_array(l->arena, (size_t)region->n_stages, sizeof *weights);
   for (int s = 0; s < region->n_stages; s++) {
     make_stage_buffer(l, &region->stages[s]);
+    stages[s] = program_stage(l, &region->stages[s]);
     for (int o = 0; o < region->stages[s].compute.n_operands; o++)
       if (region->stages[s].compute.operands[o].is_weight)
         weights[s][o] =
@@ -766,6 +787,7 @@ static void lower_region(Lowering *l, const Region *region) {
     }
     Call call = known->call;
     call.first = step->first;
+    call.stage = stages[step->stage];
     VEC_PUSH(l->arena, calls, call);
   }
   push_calls(l, &calls);
@@ -801,6 +823,6 @@ Program *loop_lower(Arena *arena, const Regions *regions) {
   for (size_t r = 0; r < regions->regions.len; r++)
     lower_region(&l, regions->regions.at[r]);
   for (size_t i = 0; i < l.users.len; i++)
-    l.users.at[i]->kernel->note = describe(arena, l.users.at[i]);
+    l.users.at[i]->kernel->note = kernel_note(arena, l.users.at[i]);
   return l.program;
 }

@@ -292,6 +292,26 @@ static void print_if(Writer *w, const Stmt *s) {
   write_text(w, "}\n");
 }
 
+static void print_note(Writer *w, const char *note) {
+  if (!note)
+    return;
+  write_text(w, " ");
+  write_quoted(w, note);
+}
+
+static void print_call_stmt(Writer *w, const Stmt *s) {
+  write_f(w, "call %s(", s->callee->name);
+  for (size_t i = 0; i < s->callee->buffers.len; i++)
+    write_f(w, "%s%s", i ? ", " : "", s->buffers[i]->name);
+  for (size_t i = 0; i < s->callee->ints.len; i++) {
+    write_text(w, i + s->callee->buffers.len ? ", " : "");
+    affine_print(w, s->ints[i]);
+  }
+  write_text(w, ")");
+  print_note(w, s->stage ? s->stage->path : NULL);
+  write_text(w, "\n");
+}
+
 static void print_stmt(Writer *w, const Stmt *s) {
   switch (s->kind) {
   case STMT_FOR:
@@ -314,14 +334,7 @@ static void print_stmt(Writer *w, const Stmt *s) {
       write_f(w, ":%d", s->expr->type.lanes);
     break;
   case STMT_CALL:
-    write_f(w, "call %s(", s->callee->name);
-    for (size_t i = 0; i < s->callee->buffers.len; i++)
-      write_f(w, "%s%s", i ? ", " : "", s->buffers[i]->name);
-    for (size_t i = 0; i < s->callee->ints.len; i++) {
-      write_text(w, i + s->callee->buffers.len ? ", " : "");
-      affine_print(w, s->ints[i]);
-    }
-    write_text(w, ")\n");
+    print_call_stmt(w, s);
     return;
   case STMT_PREFETCH:
     write_text(w, "prefetch ");
@@ -358,13 +371,6 @@ static void print_buffer_type(Writer *w, const Buffer *b) {
 static void print_align(Writer *w, const Buffer *b) {
   if (b->align != elem_bytes(b->elem))
     write_f(w, " align %d", b->align);
-}
-
-static void print_note(Writer *w, const char *note) {
-  if (!note)
-    return;
-  write_text(w, " ");
-  write_quoted(w, note);
 }
 
 void loop_print_kernel(Writer *w, const Kernel *kernel) {
@@ -441,6 +447,13 @@ void loop_print(Writer *w, const Program *program) {
   write_f(w, "program %s\n", program->name);
   if (program->macs != 0)
     write_f(w, "macs %" PRId64 "\n", program->macs);
+  for (size_t i = 0; i < program->stages.len; i++) {
+    const ProgramStage *stage = program->stages.at[i];
+    write_text(w, "stage ");
+    write_quoted(w, stage->path);
+    print_note(w, stage->note);
+    write_f(w, " macs %" PRId64 "\n", stage->macs);
+  }
   if (program->arena_bytes >= 0)
     write_f(w, "arena %" PRId64 "\n", program->arena_bytes);
   if (program->arena_align != 1)

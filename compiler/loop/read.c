@@ -141,17 +141,6 @@ static bool read_f32(Reader *r, const MnlExpr *e, bool negative, float *value) {
   return true;
 }
 
-static bool elem_find(const char *text, size_t len, Elem *elem) {
-  for (int i = ELEM_F32; i <= ELEM_MASK; i++) {
-    const char *name = elem_name((Elem)i);
-    if (strlen(name) == len && memcmp(name, text, len) == 0) {
-      *elem = (Elem)i;
-      return true;
-    }
-  }
-  return false;
-}
-
 static bool read_lanes(Reader *r, Loc loc, const char *text, int *lanes) {
   long n = strlen(text) <= 3 && is_whole(text) ? strtol(text, NULL, 10) : 0;
   if (n < 2 || n > 64) {
@@ -720,6 +709,7 @@ static Stmt *read_call_kernel(Reader *r, const MnlStmt *s) {
   }
   Stmt *call = loop_stmt_new(r->arena, STMT_CALL);
   call->callee = callee;
+  call->stage = s->label ? loop_stage(r->program, s->label) : NULL;
   call->buffers = ARENA_ARRAY(r->arena, Buffer *, n_buffers);
   call->ints = ARENA_ARRAY(r->arena, const Affine *, callee->ints.len);
   bool ok = true;
@@ -839,25 +829,23 @@ static void read_buffer_attr(Reader *r, const MnlAttr *attr, Buffer *buffer) {
     buffer->note = attr->text;
     return;
   case MNL_ATTR_NOALIAS:
-    if (buffer->kind == BUFFER_PARAM) {
-      buffer->noalias = true;
-      return;
-    }
-    break;
+    if (buffer->kind != BUFFER_PARAM)
+      break;
+    buffer->noalias = true;
+    return;
   case MNL_ATTR_OFFSET:
-    if (buffer->kind == BUFFER_ARENA) {
-      buffer->offset = read_constant(r, attr->a);
-      return;
-    }
-    break;
+    if (buffer->kind != BUFFER_ARENA)
+      break;
+    buffer->offset = read_constant(r, attr->a);
+    return;
   case MNL_ATTR_LIVE:
-    if (buffer->kind == BUFFER_ARENA) {
-      buffer->live_begin = read_small(r, attr->a);
-      buffer->live_end = read_small(r, attr->b);
-      return;
-    }
-    break;
+    if (buffer->kind != BUFFER_ARENA)
+      break;
+    buffer->live_begin = read_small(r, attr->a);
+    buffer->live_end = read_small(r, attr->b);
+    return;
   case MNL_ATTR_MACS:
+  case MNL_ATTR_STAGE:
   case MNL_ATTR_LAYERS:
   case MNL_ATTR_ARENA:
   case MNL_ATTR_THREADS:
@@ -932,14 +920,24 @@ static void read_kernel(Reader *r, const MnlKernel *k) {
   VEC_PUSH(r->arena, r->program->kernels, kernel);
 }
 
+/* May exceed what an index holds. */
+static int64_t read_macs(Reader *r, const MnlExpr *e) {
+  int64_t macs = 0;
+  if (e->kind != MNL_NUMBER)
+    return read_constant(r, e);
+  read_int(r, e, false, &macs);
+  return macs;
+}
+
 static void read_program_attr(Reader *r, const MnlAttr *attr) {
   Program *program = r->program;
   switch (attr->kind) {
   case MNL_ATTR_MACS:
-    if (attr->a->kind == MNL_NUMBER) /* may exceed what an index holds */
-      read_int(r, attr->a, false, &program->macs);
-    else
-      program->macs = read_constant(r, attr->a);
+    program->macs = read_macs(r, attr->a);
+    return;
+  case MNL_ATTR_STAGE:
+    loop_stage(program, attr->text)->note = attr->b->text;
+    loop_stage(program, attr->text)->macs = read_macs(r, attr->a);
     return;
   case MNL_ATTR_LAYERS:
     program->layers = attr->text;

@@ -107,3 +107,14 @@ const char *mnl_unquote(MnlParser *p, Loc loc, const char *text, size_t len) {
   out[n] = '\0';
   return out;
 }
+
+bool elem_find(const char *text, size_t len, Elem *elem) {
+  for (int i = ELEM_F32; i <= ELEM_MASK; i++) {
+    const char *name = elem_name((Elem)i);
+    if (strlen(name) == len && memcmp(name, text, len) == 0) {
+      *elem = (Elem)i;
+      return true;
+    }
+  }
+  return false;
+}

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "loop/loop.h"
 #include "support/arena.h"
 #include "support/diag.h"
 #include "support/vec.h"
@@ -80,7 +81,7 @@ struct MnlStmt {
   MnlExpr *expr;
   MnlExpr *lower, *upper, *step; /* FOR */
   enum { MNL_SERIAL, MNL_UNROLL, MNL_VECTOR } mode;
-  const char *label;
+  const char *label; /* FOR; CALL: the stage */
   MnlConditions *conditions; /* IF */
   MnlBlock *body, *otherwise;
   MnlList *args; /* CALL */
@@ -90,6 +91,7 @@ struct MnlStmt {
 typedef enum MnlAttrKind {
   MNL_ATTR_MACS,
   MNL_ATTR_LAYERS,
+  MNL_ATTR_STAGE,
   MNL_ATTR_ARENA,
   MNL_ATTR_ALIGN,
   MNL_ATTR_THREADS,
@@ -175,6 +177,8 @@ MnlAttr *mnl_attr(MnlParser *p, MnlAttrKind kind, Loc loc, MnlExpr *a, MnlExpr *
                   const char *text);
 /* The text between the quotes, escapes replaced. Null after an error. */
 const char *mnl_unquote(MnlParser *p, Loc loc, const char *text, size_t len);
+/* The element type of this name; false if there is none. */
+bool elem_find(const char *text, size_t len, Elem *elem);
 void mnl_fail(MnlParser *p, Loc loc, const char *message);
 
 #endif

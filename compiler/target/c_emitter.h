@@ -55,6 +55,7 @@ typedef struct Emitter {
   /* within a function */
   CNames *local_names;
   const char *lane;
+  const char *arena_name; /* of PREFIX_run's parameter */
   int n_temps;
   /* of a program with parallel statements */
   const char *frame_type, *fork; /* at file scope */

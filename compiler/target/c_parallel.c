@@ -93,6 +93,7 @@ static void branches_c(Emitter *e, const CSignature *signature, const Stmt *para
   write_f(e->w, "const %s *const %s = (const %s *)%s;\n", e->frame_type, frame, e->frame_type, context);
   CMap used = {0};
   c_buffers_of_calls(e, &parallel->body, &used);
+  e->arena_name = arena_printf(e->arena, "%s->%s", frame, signature->arena);
   frame_pointers_c(e, signature, &used, frame);
   write_f(e->w, "(void)%s;\n", frame); /* it may be constants only that they read */
   c_name_block(e, &parallel->body);

@@ -343,8 +343,18 @@ static void if_c(Emitter *e, const Stmt *stmt) {
   write_text(e->w, "}\n");
 }
 
+/* which: "begin" or "end" of a stage */
+static void profile_c(Emitter *e, const ProgramStage *stage, const char *which) {
+  if (e->options->profile)
+    write_f(e->w, "%s_profile_%s(%s, %d);\n", e->prefix, which, e->arena_name, stage->index);
+  else
+    write_f(e->w, "%s_PROFILE_%s(%d);\n", e->upper, c_upper(e->arena, which), stage->index);
+}
+
 static void call_stmt_c(Emitter *e, const Stmt *stmt) {
   const Kernel *kernel = stmt->callee;
+  if (stmt->stage)
+    profile_c(e, stmt->stage, "begin");
   write_f(e->w, "%s(", c_name_of(e, kernel));
   bool first = true;
   for (size_t i = 0; i < kernel->buffers.len; i++) {
@@ -357,6 +367,8 @@ static void call_stmt_c(Emitter *e, const Stmt *stmt) {
     first = false;
   }
   write_text(e->w, ");\n");
+  if (stmt->stage)
+    profile_c(e, stmt->stage, "end");
 }
 
 void c_stmt(Emitter *e, const Stmt *stmt) {

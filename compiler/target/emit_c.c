@@ -88,6 +88,7 @@ static void run_c(Emitter *e) {
   const Program *program = e->program;
   c_begin_function(e);
   CSignature signature = c_signature(e->arena, program, e->options, e->local_names);
+  e->arena_name = signature.arena;
   write_f(e->w, "\n%s_SECTION_CODE %s {\n", e->upper, signature.text);
   e->w->indent++;
   CMap used = {0};
@@ -126,11 +127,7 @@ static void run_c(Emitter *e) {
   c_parallel_frame(e, &signature);
 
   c_name_block(e, &program->entry);
-  for (size_t i = 0; i < program->entry.stmts.len; i++) {
-    write_f(e->w, "%s_PROFILE_BEGIN(%zu);\n", e->upper, i);
-    c_stmt(e, program->entry.stmts.at[i]);
-    write_f(e->w, "%s_PROFILE_END(%zu);\n", e->upper, i);
-  }
+  c_block(e, &program->entry);
   e->w->indent--;
   write_text(e->w, "}\n");
 }
@@ -325,6 +322,8 @@ bool emit_c(Writer *w, const Program *program, const Target *target, const EmitO
   c_claim_global(e, "run");
   c_claim_global(e, "weights");
   c_claim_global(e, "parallel");
+  c_claim_global(e, "profile_begin");
+  c_claim_global(e, "profile_end");
   c_claim_global(e, "has_8_bit_bytes");
   c_claim_global(e, "has_32_bit_float");
 

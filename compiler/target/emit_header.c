@@ -133,6 +133,32 @@ static void port_macros(Header *h, const char *direction, const CPorts *ports) {
   }
 }
 
+/* As a literal that C and C++ read alike. */
+static void string_literal(Header *h, const char *text) {
+  write_text(h->w, "\"");
+  for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+    write_f(h->w, *c < ' ' || *c > '~' || *c == '"' || *c == '\\' || *c == '?' ? "\\%03o" : "%c", *c);
+  write_text(h->w, "\"");
+}
+
+static void stage_macros(Header *h) {
+  const Program *program = h->program;
+  if (!program->stages.len)
+    return;
+  write_text(h->w, "\n/* What the profile hooks count: a name for each stage, for an array, and its multiply-accumulates. */\n");
+  define_int(h, "STAGES", (int64_t)program->stages.len);
+  write_f(h->w, "#define %s_STAGE_NAMES", h->upper);
+  for (size_t i = 0; i < program->stages.len; i++) {
+    const ProgramStage *stage = program->stages.at[i];
+    write_text(h->w, i ? ", \\\n  " : " \\\n  ");
+    string_literal(h, arena_printf(h->arena, "%s: %s", stage->path, stage->note));
+  }
+  write_f(h->w, "\n#define %s_STAGE_MACS", h->upper);
+  for (size_t i = 0; i < program->stages.len; i++)
+    write_f(h->w, "%s%" PRId64, i == 0 ? " \\\n  " : i % 8 ? ", " : ", \\\n  ", program->stages.at[i]->macs);
+  write_text(h->w, "\n");
+}
+
 static void hook(Header *h, const char *name, const char *body) {
   size_t len = strcspn(name, "(");
   write_f(h->w, "#ifndef %s_%.*s\n#define %s_%s%s%s\n#endif\n", h->upper, (int)len, name, h->upper,
@@ -143,8 +169,8 @@ static void hooks(Header *h) {
   write_text(h->w,
              "\n/* Hooks: define them before this header is included, or on the command line. The\n"
              " * sections go before definitions of constants, arena and functions, e.g.\n"
-             " * __attribute__((section(\".qspi\"))); the profile hooks surround each step of a "
-             "run. */\n");
+             " * __attribute__((section(\".qspi\"))); the profile hooks surround each call of stage i's "
+             "kernels. */\n");
   hook(h, "SECTION_WEIGHTS", "");
   hook(h, "SECTION_ARENA", "");
   hook(h, "SECTION_CODE", "");
@@ -228,6 +254,7 @@ void emit_header(Writer *w, const Program *program, const Target *target,
     define_int(h, "THREADS", program->threads);
   port_macros(h, "IN", &signature.inputs);
   port_macros(h, "OUT", &signature.outputs);
+  stage_macros(h);
   hooks(h);
   arena_macros(h);
 
@@ -247,6 +274,13 @@ void emit_header(Writer *w, const Program *program, const Target *target,
         " * or mapped from their file, to an address that is a multiple of %s_WEIGHT_ALIGN. */\n"
         "extern const unsigned char %s_weights[];\n\n",
         h->upper, h->prefix);
+  if (options->profile)
+    write_f(w,
+            "/* Yours to define: called before and after each call of a stage's kernels, with the arena\n"
+            " * of the run. */\n"
+            "void %s_profile_begin(void *arena, int32_t stage);\n"
+            "void %s_profile_end(void *arena, int32_t stage);\n\n",
+            h->prefix, h->prefix);
   write_text(w, "/* Runs the network once.\n *\n");
   if (signature.parallel)
     write_f(w,

@@ -778,6 +778,17 @@ static void emit_store(Gen *g, const Stmt *s) {
   LLVMSetAlignment(LLVMBuildStore(g->builder, value, address), (unsigned)align);
 }
 
+/* A call of one of the two functions that the user defines for --profile. */
+static void emit_profile(Gen *g, const ProgramStage *stage, const char *which) {
+  const char *name = arena_printf(g->scratch, "%s_profile_%s", g->options->prefix, which);
+  LLVMTypeRef i32 = LLVMInt32TypeInContext(g->context), params[2] = {g->ptr, i32};
+  LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(g->context), params, 2, false);
+  LLVMValueRef hook = LLVMGetNamedFunction(g->module, name), args[2] = {g->arena_pointer};
+  hook = hook ? hook : LLVMAddFunction(g->module, name, type);
+  args[1] = LLVMConstInt(i32, (unsigned long long)stage->index, false);
+  LLVMBuildCall2(g->builder, type, hook, args, 2, "");
+}
+
 static void emit_call(Gen *g, const Stmt *s) {
   size_t n_buffers = s->callee->buffers.len, n_ints = s->callee->ints.len;
   LLVMValueRef *args = ARENA_ARRAY(g->scratch, LLVMValueRef, n_buffers + n_ints + 1);
@@ -786,8 +797,12 @@ static void emit_call(Gen *g, const Stmt *s) {
   for (size_t i = 0; i < n_ints; i++)
     args[n_buffers + i] = emit_affine(g, s->ints[i]);
   LLVMValueRef callee = llvm_map_get(&g->kernels, s->callee, "kernel", s->callee->name);
+  if (s->stage && g->options->profile)
+    emit_profile(g, s->stage, "begin");
   LLVMBuildCall2(g->builder, LLVMGlobalGetValueType(callee), callee, args,
                  (unsigned)(n_buffers + n_ints), "");
+  if (s->stage && g->options->profile)
+    emit_profile(g, s->stage, "end");
 }
 
 static void emit_prefetch(Gen *g, const Stmt *s) {

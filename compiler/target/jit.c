@@ -5,7 +5,9 @@
  * the object would do. PREFIX_call takes the inputs and outputs as arrays.
  *
  * Weights are always inside the object; the arena belongs to the Jit, and so do the threads of a
- * program that is divided for several. */
+ * program that is divided for several. In front of the arena, where no program looks, lies a
+ * pointer to the hooks of a profile: the functions that the object calls get the arena and find
+ * them there. */
 #include "target/llvm_module.h"
 
 #include <llvm-c/Core.h>
@@ -23,6 +25,7 @@ typedef void CallFunction(const mncc_parallel *parallel, void *arena, const void
 struct Jit {
   LLVMOrcLLJITRef lljit;
   CallFunction *call;
+  unsigned char *memory; /* the arena's alignment in bytes, then the arena */
   void *arena;
   MnrtPool *pool; /* null for one thread */
 };
@@ -71,20 +74,62 @@ static bool runs_here(const LlvmSpec *spec, Diag *diag) {
   return ok;
 }
 
-static void *new_arena(const Program *program, const Target *target) {
+static bool new_arena(Jit *jit, const Program *program, const Target *target) {
   size_t align = sizeof(void *);
   if (program->arena_align > 0 && (size_t)program->arena_align > align)
     align = (size_t)program->arena_align;
   if ((size_t)target->buffer_align > align)
     align = (size_t)target->buffer_align;
   size_t bytes = program->arena_bytes > 0 ? (size_t)program->arena_bytes : 1;
-  return aligned_alloc(align, (bytes + align - 1) / align * align);
+  jit->memory = aligned_alloc(align, (bytes + align - 1) / align * align + align);
+  if (!jit->memory)
+    return false;
+  jit->arena = jit->memory + align;
+  jit_set_hooks(jit, NULL);
+  return true;
 }
 
+/* ---- profiles ---- */
+
+void jit_set_hooks(Jit *jit, const JitHooks *hooks) { ((const JitHooks **)jit->arena)[-1] = hooks; }
+
+static void profile_begin(void *arena, int32_t stage) {
+  const JitHooks *hooks = ((const JitHooks **)arena)[-1];
+  if (hooks)
+    hooks->begin(hooks->user, stage);
+}
+
+static void profile_end(void *arena, int32_t stage) {
+  const JitHooks *hooks = ((const JitHooks **)arena)[-1];
+  if (hooks)
+    hooks->end(hooks->user, stage);
+}
+
+/* Makes the two functions known to the object under the names that it calls. */
+static bool define_hooks(LLVMOrcLLJITRef lljit, LLVMOrcJITDylibRef library, const char *prefix, Diag *diag) {
+  void (*const hooks[2])(void *, int32_t) = {profile_begin, profile_end};
+  static const char *const names[2] = {"begin", "end"};
+  LLVMOrcCSymbolMapPair pairs[2];
+  Arena *arena = arena_new();
+  for (int i = 0; i < 2; i++) {
+    const char *name = arena_printf(arena, "%s_profile_%s", prefix, names[i]);
+    pairs[i].Name = LLVMOrcLLJITMangleAndIntern(lljit, name);
+    pairs[i].Sym.Address = (LLVMOrcExecutorAddress)(uintptr_t)hooks[i];
+    pairs[i].Sym.Flags = (LLVMJITSymbolFlags){LLVMJITSymbolGenericFlagsExported, 0};
+  }
+  arena_free(arena);
+  return !failed(LLVMOrcJITDylibDefine(library, LLVMOrcAbsoluteSymbols(pairs, 2)), diag);
+}
+
+/* ---- linking ---- */
+
 static CallFunction *link_object(LLVMOrcLLJITRef lljit, LLVMMemoryBufferRef object,
-                                 const char *prefix, Diag *diag) {
+                                 const EmitOptions *options, Diag *diag) {
+  const char *prefix = options->prefix;
   LLVMOrcJITDylibRef library = LLVMOrcLLJITGetMainJITDylib(lljit);
   if (failed(LLVMOrcLLJITAddObjectFile(lljit, library, object), diag)) /* takes the object */
+    return NULL;
+  if (options->profile && !define_hooks(lljit, library, prefix, diag))
     return NULL;
   Arena *arena = arena_new();
   LLVMOrcExecutorAddress address = 0;
@@ -107,11 +152,9 @@ Jit *jit_new(const Program *program, const Target *target, const EmitOptions *op
     return NULL;
 
   Jit *jit = calloc(1, sizeof *jit);
-  if (jit)
-    jit->arena = new_arena(program, target);
   if (jit && program->threads > 1)
     jit->pool = mnrt_pool_new(program->threads, 0);
-  if (!jit || !jit->arena || (program->threads > 1 && !jit->pool)) {
+  if (!jit || !new_arena(jit, program, target) || (program->threads > 1 && !jit->pool)) {
     diag_error(diag, (Loc){0}, "no memory or threads to run the network");
     LLVMDisposeMemoryBuffer(object);
     jit_free(jit);
@@ -123,7 +166,7 @@ Jit *jit_new(const Program *program, const Target *target, const EmitOptions *op
     jit_free(jit);
     return NULL;
   }
-  jit->call = link_object(jit->lljit, object, inside.prefix, diag);
+  jit->call = link_object(jit->lljit, object, &inside, diag);
   if (!jit->call) {
     jit_free(jit);
     return NULL;
@@ -142,6 +185,6 @@ void jit_free(Jit *jit) {
   if (jit->lljit)
     LLVMConsumeError(LLVMOrcDisposeLLJIT(jit->lljit));
   mnrt_pool_free(jit->pool);
-  free(jit->arena);
+  free(jit->memory);
   free(jit);
 }

@@ -42,6 +42,7 @@ const Target *target_at(size_t i);
 /* Everything about the output that is not in the program. */
 typedef struct EmitOptions {
   const char *prefix;        /* C identifier; symbols are PREFIX_run, macros PREFIX_… in upper case */
+  bool profile;              /* P_profile_begin and P_profile_end, which the user defines, are called around each stage */
   bool weights_as_blob;      /* P_run takes `const void *weights` first */
   const Weights *weights;    /* evaluates recipes; may be null if no buffer has a recipe */
   const char *header_name;   /* file name in #include "…" */
@@ -84,12 +85,20 @@ typedef enum LlvmOutput { LLVM_TEXT, LLVM_BITCODE, LLVM_ASSEMBLY, LLVM_OBJECT } 
  * False after an error through diag (unknown triple, backend not built in). */
 bool emit_llvm(Writer *w, const Program *program, const Target *target, const EmitOptions *options, LlvmOutput output, Diag *diag);
 
-/* In-process execution for `mncc run`: compiles once, runs many times. */
+/* In-process execution: compiles once, runs many times. */
 typedef struct Jit Jit;
 Jit *jit_new(const Program *program, const Target *target, const EmitOptions *options, Diag *diag); /* null after an error */
 /* inputs and outputs: one pointer per program input and output, in position order; memory is the caller's.
  * The arena is allocated by jit_new. */
 void jit_run(Jit *jit, const void *const *inputs, void *const *outputs);
+/* What runs call before and after each call of a stage's kernels, if options->profile was set. `hooks` stays the caller's
+ * and must outlive the runs; null: nothing is called. */
+typedef struct JitHooks {
+  void (*begin)(void *user, int stage); /* stage: ProgramStage.index */
+  void (*end)(void *user, int stage);
+  void *user;
+} JitHooks;
+void jit_set_hooks(Jit *jit, const JitHooks *hooks);
 void jit_free(Jit *jit);
 
 #endif

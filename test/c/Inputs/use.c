@@ -19,7 +19,7 @@ int main(void) {
   two_run(two_weights, arena_two, x, a[1], y[1]);
   int aligned = (uintptr_t)arena_one % ONE_ARENA_ALIGN == 0 && (uintptr_t)arena_two % TWO_ARENA_ALIGN == 0 &&
                 (uintptr_t)two_weights % TWO_WEIGHT_ALIGN == 0;
-  printf("%s, %d of %d steps, %s\n",
+  printf("%s, %d of %d calls, %s\n",
          memcmp(a[0], a[1], sizeof a[0]) == 0 && memcmp(y[0], y[1], sizeof y[0]) == 0 ? "same" : "different",
          one_ended, one_begun, aligned ? "aligned" : "askew");
   return 0;
