@@ -66,6 +66,7 @@ for feature, present in [
     ("examples", config.has_examples),
     ("clang", config.clang),
     ("torch", config.has_torch),
+    ("numpy", config.has_numpy),
     ("sklearn", config.has_sklearn),
     ("qemu-arm", config.qemu_arm and config.arm_gcc),
     ("sanitize", config.sanitize),
