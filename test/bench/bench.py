@@ -233,13 +233,20 @@ def parse_options():
     for text in options.network:
         file, *arguments = shlex.split(text)
         key = os.path.splitext(os.path.basename(file))[0] + "".join(arguments)
-        options.table[key] = (text, os.path.abspath(file), arguments)
+        options.table[key] = (" ".join([os.path.basename(file)] + arguments), os.path.abspath(file), arguments)
         options.keys.append(key)
     if unknown := [key for key in options.keys if key not in options.table]:
         parser.error(f"no network {', '.join(unknown)}; there are {', '.join(NETWORKS)}")
     options.mncc, options.work = os.path.abspath(options.mncc), os.path.abspath(options.work)
     options.llvm = "with LLVM" in models.run([options.mncc, "--version"])
     return options
+
+
+def is_wrong(options, result):
+    """Whether a run with that result is not what was asked for. That a peer is wrong is a result too."""
+    if result["name"] in competitors.MNCC:
+        return result["status"] in ("failed", "differs")
+    return result["status"] == "missing" and not options.skip_missing
 
 
 def main():
@@ -257,19 +264,16 @@ def main():
                 continue
             results["runs"].append(run)
             print(report.table(run), flush=True)
-            for result in run["competitors"]:
-                ours = result["name"] in competitors.MNCC
-                if result["status"] == ("missing" if not ours else "differs") and not (options.skip_missing and not ours):
-                    status = 1
+            status |= any(is_wrong(options, result) for result in run["competitors"])
     if options.build_only:
-        return status
+        return int(status)
     if options.json:
         with open(options.json, "w") as file:
             json.dump(results, file, indent=1)
     if options.svg:
         with open(options.svg, "w") as file:
             file.write(report.svg(results))
-    return status
+    return int(status)
 
 
 if __name__ == "__main__":

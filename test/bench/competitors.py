@@ -51,6 +51,12 @@ class Competitor:
 # ---- mncc ----
 
 
+class Parallel(ctypes.Structure):
+    """mncc_parallel of the generated headers."""
+
+    _fields_ = [("run", ctypes.c_void_p), ("self", ctypes.c_void_p)]
+
+
 class Mncc(Competitor):
     """A shared object that `models.py` built. The caller owns arena, inputs and outputs, so they are
     plain memory here."""
@@ -64,6 +70,13 @@ class Mncc(Competitor):
         self.library = ctypes.CDLL(name + ".so")
         self.memory = []
         arguments = []
+        if threads > 1:
+            self.library.mnrt_pool_new.restype = ctypes.c_void_p
+            pool = self.library.mnrt_pool_new(threads, 0)
+            if not pool:
+                raise RuntimeError("no threads to be had")
+            self.parallel = Parallel(ctypes.cast(self.library.mnrt_pool_run, ctypes.c_void_p), pool)
+            arguments.append(ctypes.addressof(self.parallel))
         if "weights" in self.about:
             arguments.append(self.mapped(self.about["weights"]))
         arguments.append(self.fresh(self.about["arena_bytes"]))

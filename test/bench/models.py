@@ -12,6 +12,10 @@ import formats
 import network
 
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+RUNTIME = os.path.join(HERE, "..", "..", "runtime")
+
+
 class Unavailable(Exception):
     """Something cannot be built here; the text says what."""
 
@@ -83,29 +87,31 @@ def is_current(stem, about, sources):
 
 def build_mncc(folder, form, source, options, tools, threads):
     """A shared object of the form `gcc`, `clang` (from C, the weights a file that is mapped) or
-    `object` (from mncc's own object), for so many threads."""
-    if threads > 1:
-        raise Unavailable("mncc has no threads yet")
+    `object` (from mncc's own object), for so many threads: with more than one, the runtime's pool is in it."""
     stem = os.path.join(folder, f"mncc-{form}-{threads}")
     command = [tools.mncc, source] + options + ["--target=" + tools.target, "--prefix=net",
                                                 "--weights", os.path.join(folder, "net.safetensors")]
+    pool = []
+    if threads > 1:
+        command.append(f"--threads={threads}")
+        pool = ["-I" + RUNTIME] + [os.path.join(RUNTIME, name) for name in ("mnrt.c", "pool.c")] + ["-lpthread"]
     with open(os.path.join(folder, "net.safetensors"), "rb") as file:
         weights = hashlib.sha256(file.read()).hexdigest()
     about = {"version": run([tools.mncc, "--version"]).split()[1], "parameters": weights,
-             "command": command + [tools.cc, tools.clang] + tools.cflags}
-    if is_current(stem, about, [tools.mncc, source]):
+             "command": command + [tools.cc, tools.clang] + tools.cflags + pool}
+    if is_current(stem, about, [tools.mncc, source] + [path for path in pool if path.endswith(".c")]):
         return
     if form == "object":
         if not tools.llvm:
             raise Unavailable("mncc was built without LLVM")
         run(command + ["-c", "-o", stem + ".o"])
-        run([tools.cc, "-shared", stem + ".o", "-o", stem + ".so"])
+        run([tools.cc, "-O2", "-shared", "-fPIC", stem + ".o"] + pool + ["-o", stem + ".so"])
     else:
         compiler = tools.cc if form == "gcc" else tools.clang
         if not compiler:
             raise Unavailable(f"there is no {form}")
         run(command + ["--weights-as=blob", "-o", stem + ".c"])
-        run([compiler] + tools.cflags + ["-shared", "-fPIC", stem + ".c", "-o", stem + ".so"])
+        run([compiler] + tools.cflags + ["-shared", "-fPIC", stem + ".c"] + pool + ["-o", stem + ".so"])
         about["weights"] = stem + ".bin"
     with open(stem + ".h") as file:
         about["arena_bytes"] = int(re.search(r"^#define NET_ARENA_BYTES (\d+)", file.read(), re.M)[1])
@@ -116,6 +122,6 @@ def build_mncc(folder, form, source, options, tools, threads):
 def build_peak(folder, tools):
     """The library that measures the machine's peak."""
     path = os.path.join(folder, "peak.so")
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peak.c")
+    source = os.path.join(HERE, "peak.c")
     run([tools.cc, "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", source, "-o", path, "-lpthread"])
     return path
