@@ -40,6 +40,8 @@ static int run(const Options *options) {
     return command_cost(options);
   case VERB_RUN:
     return command_run(options);
+  case VERB_BENCH:
+    return command_bench(options);
   case VERB_COUNT:
     break;
   }

@@ -40,6 +40,8 @@ static const struct {
                    "print multiply-accumulates, parameters and activation bytes"},
     [VERB_RUN] = {"run", "mncc run NET.mn [INPUT ...] [options]",
                   "compile in memory and run on inputs"},
+    [VERB_BENCH] = {"bench", "mncc bench NET.mn [INPUT ...] [options]",
+                    "measure each stage, beside the most that the machine can do"},
 };
 
 typedef struct Word {
@@ -398,7 +400,9 @@ enum {
   COMPILE = 1u << VERB_COMPILE,
   COST = 1u << VERB_COST,
   RUN = 1u << VERB_RUN,
-  ALL = COMPILE | COST | RUN
+  BENCH = 1u << VERB_BENCH,
+  RUNS = RUN | BENCH, /* they take inputs */
+  ALL = COMPILE | COST | RUNS
 };
 #define AT(member) offsetof(Options, member)
 
@@ -431,15 +435,15 @@ static const OptionDef table[] = {
     {"-D", "NAME=X", "the value of a network parameter, exactly: 3, 0.75 or 6/7 (cost: a list)",
      ALL, read_define, 0, 0, true},
     {"--weights", "FILE|random:SEED", "safetensors file, or reproducible random numbers",
-     COMPILE | RUN, read_weights, AT(weights), 0, false},
+     COMPILE | RUNS, read_weights, AT(weights), 0, false},
     {"--weights-as", "constants|blob", "weights in the source, or as a separate binary", COMPILE,
      read_weights_as, AT(weights_as), 0, false},
-    {"--target", "NAME|TRIPLE", "what the code runs on (see --print-targets)", COMPILE | RUN,
+    {"--target", "NAME|TRIPLE", "what the code runs on (see --print-targets)", COMPILE | RUNS,
      read_string, AT(target), 0, false},
-    {"-mcpu", "CPU", "processor, as LLVM names it", COMPILE | RUN, read_string, AT(cpu), 0, false},
-    {"-mattr", "FEATURES", "processor features, as LLVM names them: +avx2,+fma", COMPILE | RUN,
+    {"-mcpu", "CPU", "processor, as LLVM names it", COMPILE | RUNS, read_string, AT(cpu), 0, false},
+    {"-mattr", "FEATURES", "processor features, as LLVM names them: +avx2,+fma", COMPILE | RUNS,
      read_string, AT(features), 0, false},
-    {"-O", "LEVEL", "how much LLVM optimises: -O0 to -O3 (default -O2)", COMPILE | RUN, read_level,
+    {"-O", "LEVEL", "how much LLVM optimises: -O0 to -O3 (default -O2)", COMPILE | RUNS, read_level,
      AT(optimize), 0, true},
     {"--prefix", "NAME", "prefix of the generated symbols (default: the network's name)", COMPILE,
      read_string, AT(prefix), 0, false},
@@ -447,30 +451,30 @@ static const OptionDef table[] = {
      AT(threads), 0, false},
     {"--profile", NULL, "call PREFIX_profile_begin and _end, which you define, around each stage",
      COMPILE, read_flag, AT(profile), 1, false},
-    {"--no-fuse", NULL, "every operator a region of its own", COMPILE | RUN, read_flag, AT(no_fuse),
+    {"--no-fuse", NULL, "every operator a region of its own", COMPILE | RUNS, read_flag, AT(no_fuse),
      1, false},
-    {"--regions", "FILE", "which operators run together", COMPILE | RUN, read_string, AT(regions),
+    {"--regions", "FILE", "which operators run together", COMPILE | RUNS, read_string, AT(regions),
      0, false},
-    {"--schedule", "FILE", "the loop transformations of each region", COMPILE | RUN, read_string,
+    {"--schedule", "FILE", "the loop transformations of each region", COMPILE | RUNS, read_string,
      AT(schedule), 0, false},
-    {"--input", "FILE", "a further input", RUN, read_strings, AT(run_inputs), 0, false},
-    {"--fit", "crop|stretch|pad", "how a picture is brought to the input's aspect ratio", RUN, read_fit,
+    {"--input", "FILE", "a further input", RUNS, read_strings, AT(run_inputs), 0, false},
+    {"--fit", "crop|stretch|pad", "how a picture is brought to the input's aspect ratio", RUNS, read_fit,
      AT(fit), 0, false},
-    {"--mean", "M", "subtracted from a picture's bytes: a number, or one a channel (default 0)", RUN,
+    {"--mean", "M", "subtracted from a picture's bytes: a number, or one a channel (default 0)", RUNS,
      read_numbers, AT(image_mean), 0, false},
-    {"--scale", "S", "multiplies them then (default 1/255)", RUN, read_numbers, AT(image_scale), 0,
+    {"--scale", "S", "multiplies them then (default 1/255)", RUNS, read_numbers, AT(image_scale), 0,
      false},
-    {"--repeat", "N", "run N times more and print what they take to standard error", RUN, read_count,
+    {"--repeat", "N", "run: N times more, and print what they take; bench: N rounds", RUNS, read_count,
      AT(repeat), 0, false},
     {"--evaluate", NULL, "run the reference evaluator instead of compiled code", RUN, read_flag,
      AT(evaluate), 1, false},
-    {"--format", "text|json|csv", "form of the report", COST | RUN, read_format, AT(format), 0,
+    {"--format", "text|json|csv", "form of the report", COST | RUNS, read_format, AT(format), 0,
      false},
-    {"--print-after", "PASS|all", "print what a pass leaves behind", COMPILE | RUN, read_strings,
+    {"--print-after", "PASS|all", "print what a pass leaves behind", COMPILE | RUNS, read_strings,
      AT(print_after), 0, false},
     {"--stop-after", "PASS", "stop and print there", COMPILE, read_string, AT(stop_after), 0,
      false},
-    {"--skip", "PASS", "leave out an optional pass", COMPILE | RUN, read_strings, AT(skip), 0,
+    {"--skip", "PASS", "leave out an optional pass", COMPILE | RUNS, read_strings, AT(skip), 0,
      false},
     {"--list-passes", NULL, "print the passes in order", COMPILE, read_flag, AT(list_passes), 1,
      false},
@@ -547,7 +551,7 @@ static void check(Parser *p, const Strings *positional, const bool seen[OPTIONS]
   }
   o->input = positional->at[0];
   const char *near = o->verb == VERB_COMPILE ? nearest_verb(o->input) : NULL;
-  if (o->verb == VERB_RUN) {
+  if (RUNS & 1u << o->verb) {
     for (size_t i = 1; i < positional->len; i++)
       VEC_PUSH(p->arena, o->run_inputs, positional->at[i]);
   } else if (o->verb == VERB_COMPILE && !(near && positional->len > 1)) {
@@ -744,7 +748,7 @@ void options_print_help(Writer *w, Verb verb) {
       write_f(w, "  %-24s %s\n", left, def->help);
   }
   if (verb == VERB_COMPILE)
-    write_text(w, "\n'mncc cost --help' and 'mncc run --help' list the options of those.\n");
+    write_text(w, "\n'mncc VERB --help' lists the options of the others.\n");
   write_text(w, "exit status: 0 fine, 1 wrong network or parameter value, 2 wrong option, "
                 "3 input or output, 70 internal error\n");
 }

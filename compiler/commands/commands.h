@@ -14,4 +14,7 @@ int command_cost(const Options *options);
 /* Compiles in memory and runs the network on input files. Returns the exit status. */
 int command_run(const Options *options);
 
+/* Measures the stages of the compiled network. Returns the exit status. */
+int command_bench(const Options *options);
+
 #endif

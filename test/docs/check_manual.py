@@ -10,11 +10,14 @@ import re
 import subprocess
 import sys
 
+RUNS = {"run", "bench"}
 SECTIONS = {
-    "All commands": {"compile", "cost", "run"},
+    "All commands": {"compile", "cost"} | RUNS,
+    "Compiling and running": {"compile"} | RUNS,
     "Compiling and run": {"compile", "run"},
     "Compiling": {"compile"},
-    "Cost and run": {"cost", "run"},
+    "Cost and running": {"cost"} | RUNS,
+    "Running": RUNS,
     "Run": {"run"},
 }
 
@@ -57,7 +60,7 @@ def main():
     arguments = parser.parse_args()
     page = page_options(arguments.page)
     mistakes = []
-    for verb in ("compile", "cost", "run"):
+    for verb in sorted(SECTIONS["All commands"]):
         of_help = help_options(arguments.mncc, verb)
         of_page = {option for option, verbs in page.items() if verb in verbs}
         for where, options in (("the page", of_help - of_page), ("--help", of_page - of_help)):
