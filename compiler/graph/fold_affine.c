@@ -21,6 +21,8 @@ static bool view_of(Arena *arena, const Node *linear, View *view) {
   int64_t hwc[3];
   shape_hwc(&linear->call.inputs[0], hwc);
   int64_t c = hwc[2];
+  if (linear->call.def->output_axis != 0)
+    return false;
   if (w->rank == 4 && w->dims[1] == c) {
     *view = (View){w, 4, {1, c, 1, 1}};
     return true;

@@ -6,15 +6,28 @@
  * The new weights are recipes; no number is touched here. */
 #include "graph/graph.h"
 
+/* Weight 0 with what makes output channel c times scale[c]. */
+static const Recipe *scaled(Arena *arena, const Node *linear, const Recipe *scale) {
+  const Recipe *weight = linear->weights[0];
+  if (linear->call.def->output_axis == 0) {
+    int64_t dims[RECIPE_MAX_RANK] = {weight->dims[0], 1, 1, 1, 1, 1};
+    return recipe_binary(arena, RECIPE_MUL, weight, recipe_reshape(arena, scale, weight->rank, dims));
+  }
+  int64_t outputs = weight->dims[1], groups = recipe_elems(scale) / outputs, inputs = weight->dims[0] / groups;
+  const int64_t apart[4] = {groups, inputs, outputs, recipe_elems(weight) / (weight->dims[0] * outputs)};
+  const int64_t factors[4] = {groups, 1, outputs, 1};
+  const Recipe *product = recipe_binary(arena, RECIPE_MUL, recipe_reshape(arena, weight, 4, apart),
+                                        recipe_reshape(arena, scale, 4, factors));
+  return recipe_reshape(arena, product, weight->rank, weight->dims);
+}
+
 static void fold(Graph *graph, Node *linear, Node *affine) {
   Arena *arena = graph->arena;
   const Recipe *scale, *shift;
   affine->call.def->channel_affine(arena, &affine->call, affine->weights, &scale, &shift);
-  const Recipe *weight = linear->weights[0];
   const Recipe *bias = linear->n_weights > 1 ? linear->weights[1] : NULL;
   if (scale) {
-    int64_t dims[RECIPE_MAX_RANK] = {weight->dims[0], 1, 1, 1, 1, 1};
-    linear->weights[0] = recipe_binary(arena, RECIPE_MUL, weight, recipe_reshape(arena, scale, weight->rank, dims));
+    linear->weights[0] = scaled(arena, linear, scale);
     if (bias)
       bias = recipe_binary(arena, RECIPE_MUL, bias, scale);
   }

@@ -188,7 +188,9 @@ static const Affine *access_affine(const Nest *n, const AccessDim *access, int e
   if (q->times == 0)
     return a;
   const Affine *numerator = affine_add_const(n->l->arena, affine_scale(n->l->arena, n->dim[q->dim], q->coef), q->offset);
-  return affine_add(n->l->arena, a, affine_scale(n->l->arena, affine_div(n->l->arena, numerator, q->divide), q->times));
+  const Affine *part = q->remainder ? affine_mod(n->l->arena, numerator, q->divide)
+                                    : affine_div(n->l->arena, numerator, q->divide);
+  return affine_add(n->l->arena, a, affine_scale(n->l->arena, part, q->times));
 }
 
 /* [row, column] of a tensor walked flat: pixel 0.. of the step behind the rows before it. A ring holds whole steps, and
@@ -370,7 +372,7 @@ static void keep_inside(Nest *n, int o, int i, Stmt *branch) {
   const Operand *operand = &n->compute->operands[o];
   const AccessDim *access = &operand->access[i];
   /* A flat walk reads the very pixel that it writes. */
-  if (n->stage->flat && i < 2)
+  if (n->stage->flat && i < 2 && !operand->is_weight)
     return;
   int64_t lo, hi;
   access_range(access, DIM_R + n->compute->n_reduce, n->lo, n->hi, &lo, &hi);
@@ -410,6 +412,35 @@ static void open_loop(Nest *n, int d, const char *label, int64_t extent) {
   n->hi[d] = extent - 1;
 }
 
+/* Moves the conditions of `branch`, inside all loops of the reduction, to where they are known. */
+static void hoist_conditions(Nest *n, Stmt *branch) {
+  int kept = 0;
+  Stmt *hoisted[COMPUTE_MAX_REDUCE] = {0};
+  for (int i = 0; i < branch->n_conditions; i++) {
+    int level = n->compute->n_reduce - 1;
+    while (level > 0 && !affine_uses(branch->conditions[i], n->loops[DIM_R + level]->var))
+      level--;
+    if (level == n->compute->n_reduce - 1) {
+      branch->conditions[kept++] = branch->conditions[i];
+      continue;
+    }
+    if (!hoisted[level]) {
+      hoisted[level] = loop_stmt_new(n->l->arena, STMT_IF);
+      hoisted[level]->loc = branch->loc;
+    }
+    add_bound(n->l->arena, &hoisted[level]->conditions, &hoisted[level]->n_conditions, branch->conditions[i]);
+  }
+  branch->n_conditions = kept;
+  for (int level = 0; level < n->compute->n_reduce; level++) {
+    if (!hoisted[level])
+      continue;
+    Stmt *loop = n->loops[DIM_R + level];
+    hoisted[level]->body = loop->body;
+    loop->body = (Block){0};
+    block_push(n->l->arena, &loop->body, hoisted[level]);
+  }
+}
+
 /* var acc = init; the reduction's loops around set acc = update. */
 static Expr *reduce(Nest *n) {
   Arena *arena = n->l->arena;
@@ -429,9 +460,11 @@ static Expr *reduce(Nest *n) {
     Stmt *branch = loop_stmt_new(arena, STMT_IF);
     branch->loc = n->stage->node->loc;
     for (int o = 0; o < compute->n_operands; o++)
-      for (int i = 0; i < compute->operands[o].rank && !compute->operands[o].is_weight; i++)
+      for (int i = 0; i < compute->operands[o].rank; i++)
         if (scalar_reads(update, o))
           keep_inside(n, o, i, branch);
+    if (compute->n_more == 0)
+      hoist_conditions(n, branch);
     if (branch->n_conditions) {
       block_push(arena, inside, branch);
       n->block = &branch->body;

@@ -55,7 +55,23 @@ static void cut_bounds(Cuts *cuts, const Affine *const *bounds, int n, const Var
           cut_at(cuts, bounds[k], var, is_maximum ? c + 1 : c);
 }
 
-static void find_cuts(const Block *block, const Var *var, Cuts *cuts) {
+/* A condition on `var` and on variables of loops inside: a cut for each of their values. */
+static void cut_condition(Arena *arena, Cuts *cuts, const Affine *a, const Var *var, const Scope *inside) {
+  for (size_t k = 0; k < inside->enclosing.len; k++) {
+    const Stmt *loop = inside->enclosing.at[k];
+    int64_t lo, hi;
+    if (!affine_uses(a, loop->var))
+      continue;
+    if (!loop_constant_bounds(loop, &lo, &hi) || hi - lo > MAX_CUTS)
+      return;
+    for (int64_t value = lo; value < hi; value++)
+      cut_condition(arena, cuts, affine_subst(arena, a, loop->var, affine_const(arena, value)), var, inside);
+    return;
+  }
+  cut_at(cuts, a, var, 0);
+}
+
+static void find_cuts(Arena *arena, const Block *block, const Var *var, Scope *inside, Cuts *cuts) {
   for (size_t i = 0; i < block->stmts.len; i++) {
     const Stmt *stmt = block->stmts.at[i];
     if (stmt->kind == STMT_FOR) {
@@ -63,9 +79,13 @@ static void find_cuts(const Block *block, const Var *var, Cuts *cuts) {
       cut_bounds(cuts, (const Affine *const *)stmt->upper, stmt->n_upper, var, false);
     }
     for (int k = 0; stmt->kind == STMT_IF && k < stmt->n_conditions; k++)
-      cut_at(cuts, stmt->conditions[k], var, 0);
-    find_cuts(&stmt->body, var, cuts);
-    find_cuts(&stmt->otherwise, var, cuts);
+      cut_condition(arena, cuts, stmt->conditions[k], var, inside);
+    if (stmt->kind == STMT_FOR)
+      VEC_PUSH(arena, inside->enclosing, stmt);
+    find_cuts(arena, &stmt->body, var, inside, cuts);
+    find_cuts(arena, &stmt->otherwise, var, inside, cuts);
+    if (stmt->kind == STMT_FOR)
+      inside->enclosing.len--;
   }
 }
 
@@ -82,8 +102,9 @@ void loop_peel(Transform *t, Block *block, const char *label) {
     loop_peel(t, &stmt->body, label);
     loop_peel(t, &stmt->otherwise, label);
     Cuts cuts = {0};
+    Scope inside = {0};
     if (stmt->kind == STMT_FOR && strcmp(stmt->label, label) == 0 && loop_constant_bounds(stmt, &cuts.lo, &cuts.hi))
-      find_cuts(&stmt->body, stmt->var, &cuts);
+      find_cuts(t->arena, &stmt->body, stmt->var, &inside, &cuts);
     if (cuts.n == 0) {
       block_push(t->arena, &out, stmt);
       continue;

@@ -8,6 +8,7 @@
 
 typedef enum DirectiveKind {
   DIRECTIVE_SPLIT,
+  DIRECTIVE_DEAL,
   DIRECTIVE_PEEL,
   DIRECTIVE_ORDER,
   DIRECTIVE_UNROLL,
@@ -30,8 +31,11 @@ static const struct {
   DirectiveKind kind;
   int min_labels, max_labels;
 } kinds[] = {
-    {"split", DIRECTIVE_SPLIT, 1, 1},          {"peel", DIRECTIVE_PEEL, 1, 1},
-    {"order", DIRECTIVE_ORDER, 2, MAX_LABELS}, {"unroll", DIRECTIVE_UNROLL, 1, MAX_LABELS},
+    {"split", DIRECTIVE_SPLIT, 1, 1},
+    {"deal", DIRECTIVE_DEAL, 1, 1},
+    {"peel", DIRECTIVE_PEEL, 1, 1},
+    {"order", DIRECTIVE_ORDER, 2, MAX_LABELS},
+    {"unroll", DIRECTIVE_UNROLL, 1, MAX_LABELS},
     {"vector", DIRECTIVE_VECTOR, 1, 1},
 };
 
@@ -42,14 +46,15 @@ static const char *parse_directive(Arena *arena, char **words, int n, Directive 
     k++;
   if (k == sizeof kinds / sizeof *kinds)
     return arena_printf(
-        arena, "unknown directive '%s'; expected split, peel, order, unroll or vector", words[0]);
+        arena, "unknown directive '%s'; expected split, deal, peel, order, unroll or vector", words[0]);
   *d = (Directive){.kind = kinds[k].kind};
   int n_labels = n - 1;
-  if (d->kind == DIRECTIVE_SPLIT) {
+  if (d->kind == DIRECTIVE_SPLIT || d->kind == DIRECTIVE_DEAL) {
     char *end = NULL;
+    int most = d->kind == DIRECTIVE_SPLIT ? 4096 : 64;
     d->factor = n == 3 ? strtoll(words[2], &end, 10) : 0;
-    if (n != 3 || *end || d->factor < 1 || d->factor > 4096)
-      return "expected 'split LABEL N' with N from 1 to 4096";
+    if (n != 3 || *end || d->factor < 1 || d->factor > most)
+      return arena_printf(arena, "expected '%s LABEL N' with N from 1 to %d", words[0], most);
     n_labels = 1;
   }
   if (n_labels != 1 && kinds[k].max_labels == 1)
@@ -108,6 +113,9 @@ static void apply(Transform *t, Kernel *kernel, const Directive *d) {
   switch (d->kind) {
   case DIRECTIVE_SPLIT:
     loop_split(t, &kernel->body, d->labels[0], d->factor);
+    return;
+  case DIRECTIVE_DEAL:
+    loop_deal(t, &kernel->body, d->labels[0], d->factor);
     return;
   case DIRECTIVE_PEEL:
     loop_peel(t, &kernel->body, d->labels[0]);

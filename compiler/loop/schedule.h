@@ -4,6 +4,7 @@
  *
  * split L N     L runs in steps of N around a new loop L.i of N iterations; what
  *               remains runs in a loop pair of its own
+ * deal L N      the iterations of L are dealt out to N loops one behind the other
  * peel L        L is cut where a bound inside that is a maximum or minimum, or a
  *               condition, is decided differently
  * order L1 L2 … nests the loops with these labels in this order, outermost first

@@ -22,6 +22,7 @@ Block transform_copy(Transform *t, const Stmt *loop, const Affine *with);
 bool loop_constant_bounds(const Stmt *loop, int64_t *lo, int64_t *hi);
 
 void loop_split(Transform *t, Block *block, const char *label, int64_t factor); /* split.c */
+void loop_deal(Transform *t, Block *block, const char *label, int64_t n);       /* deal.c */
 void loop_peel(Transform *t, Block *block, const char *label);                  /* peel.c */
 void loop_order(Transform *t, Block *block, const char *const *labels, int n);  /* order.c */
 

@@ -18,8 +18,13 @@ void access_range(const AccessDim *access, int n, const int64_t *lo, const int64
   const AccessQuotient *q = &access->quotient;
   if (q->times == 0)
     return;
-  int64_t a = q->times * ((q->offset + q->coef * lo[q->dim]) / q->divide);
-  int64_t b = q->times * ((q->offset + q->coef * hi[q->dim]) / q->divide);
+  int64_t low = q->offset + q->coef * lo[q->dim], high = q->offset + q->coef * hi[q->dim];
+  int64_t a = q->times * (low / q->divide), b = q->times * (high / q->divide);
+  if (q->remainder) {
+    bool whole = low / q->divide == high / q->divide;
+    a = q->times * (whole ? low % q->divide : 0);
+    b = q->times * (whole ? high % q->divide : q->divide - 1);
+  }
   *min += a < b ? a : b;
   *max += a < b ? b : a;
 }

@@ -7,10 +7,11 @@
  *     acc = init
  *     for each point r of the reduction box, in order, first dimension outermost:
  *         for each update, in order:
- *             if every tensor that it reads is read inside:  acc = update(acc, operands at (y, x, c, r))
+ *             if everything that it reads is read inside:  acc = update(acc, operands at (y, x, c, r))
  *     output[y, x, c] = finish(acc)
  *
- * so a tap that falls outside contributes nothing (padding), and the order of
+ * so a tap that falls outside contributes nothing (padding, also a tap that a
+ * kernel does not have), and the order of
  * the sum is fixed here, for every region, schedule and target. Most operators
  * have one update, combine; concatenation has one per tensor.
  *
@@ -35,12 +36,14 @@ enum {
   COMPUTE_MAX_DIMS = 3 + COMPUTE_MAX_REDUCE
 };
 
-/* times * floor((offset + coef * dimension dim) / divide), whose numerator is never negative; times 0: absent. It
- * serves depth multipliers (c / m), groups (the first input channel of c's group) and resizing (y * in / out). */
+/* times * floor((offset + coef * dimension dim) / divide), or times what remains of that division. The numerator is
+ * never negative; times 0: absent. It serves depth multipliers (c / m), groups (the first input channel of c's group),
+ * resizing (y * in / out) and transposed convolution (y / s and y mod s). */
 typedef struct AccessQuotient {
   int64_t times;
   int dim;
   int64_t coef, offset, divide;
+  bool remainder;
 } AccessQuotient;
 
 /* index = offset + sum of coef[d] * dimension d + quotient */

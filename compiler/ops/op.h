@@ -149,9 +149,11 @@ struct OpDef {
    * normalisation, bias). *scale or *shift null: 1 or 0. */
   void (*channel_affine)(Arena *arena, const OpCall *call, const Recipe *const *weights, const Recipe **scale, const Recipe **shift);
 
-  /* Linear in weight 0, whose dimension 0 is the output channel, with an optional bias (weight 1, present when the
-   * attribute number `bias_attr` is true). */
+  /* Linear in weight 0, with an optional bias (weight 1, present when the attribute number `bias_attr` is true). The
+   * output channel is dimension `output_axis` of weight 0: 0, or 1, where dimension 0 holds the inputs of one group
+   * behind the other, [groups * inputs, outputs of a group, ...]. */
   bool linear;
+  int output_axis;
   int bias_attr;
 
   /* Elements outside the input count as zero: fills the resolved [top, left, bottom, right]. The padding is attribute

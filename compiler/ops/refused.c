@@ -6,8 +6,3 @@ const OpDef op_transpose = {
     .name = "transpose",
     .refusal = "maps are [height, width, channels] throughout; give the input in that order",
 };
-
-const OpDef op_conv_transpose = {
-    .name = "conv_transpose",
-    .refusal = "which taps meet differs from pixel to pixel; resize_nearest or resize_bilinear and a conv take its place",
-};

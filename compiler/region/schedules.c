@@ -7,6 +7,10 @@
 #include "loop/schedule.h"
 #include "region/region.h"
 
+/* The greatest common divisor and the least common multiple. */
+static int64_t divisor(int64_t a, int64_t b) { return b == 0 ? a : divisor(b, a % b); }
+static int64_t multiple(int64_t a, int64_t b) { return a / divisor(a, b) * b; }
+
 /* Every operand walks its last dimension with c, or does not depend on c. */
 static bool vectorises_over_channels(const Compute *compute) {
   if (compute->out[DIM_C] < 2)
@@ -23,6 +27,22 @@ static bool vectorises_over_channels(const Compute *compute) {
   return true;
 }
 
+/* Directives for columns that are read through a quotient or a remainder: dealt out so that in each loop all that depends
+ * on them is affine, and a tile of columns reads the same weights. */
+static const char *deal_columns(Arena *arena, const Compute *compute) {
+  enum { MOST = 4 };
+  int64_t hands = 1;
+  for (int o = 0; o < compute->n_operands && compute->n_reduce; o++)
+    for (int i = 0; i < compute->operands[o].rank; i++) {
+      const AccessQuotient *q = &compute->operands[o].access[i].quotient;
+      if (q->times != 0 && q->dim == DIM_X)
+        hands = multiple(hands, q->divide / divisor(q->coef, q->divide));
+      if (hands > MOST)
+        return "";
+    }
+  return hands > 1 && hands < compute->out[DIM_X] ? arena_printf(arena, "deal x %lld; ", (long long)hands) : "";
+}
+
 /* ---- small targets: one modest tile, little code ---- */
 
 static const char *choose_small(Arena *arena, const Stage *stage, const Target *target) {
@@ -31,7 +51,7 @@ static const char *choose_small(Arena *arena, const Stage *stage, const Target *
   bool tile = compute->multiply_add && compute->out[DIM_X] > 1;
   int64_t lanes = target->vector_bytes / 4;
   int64_t columns = 4;
-  const char *peel = arena_printf(arena, "%s%s", compute->n_reduce && compute->out[DIM_X] > 1 ? "peel x; " : "",
+  const char *peel = arena_printf(arena, "%s%s%s", tile ? deal_columns(arena, compute) : "", compute->n_reduce && compute->out[DIM_X] > 1 ? "peel x; " : "",
                                   compute_may_leave(compute, DIM_C) ? "peel c; " : "");
   const char *split_x = tile ? arena_printf(arena, "split x %lld; ", (long long)columns) : "";
   const char *split_c = vector ? arena_printf(arena, "split c %lld; ", (long long)lanes) : "";
@@ -129,7 +149,7 @@ static const char *choose_big(Arena *arena, const Region *region, Stage *stage, 
   stage->flat = stage_can_be_flat(region, stage);
   int64_t pixels = compute->out[DIM_X] * (stage->flat ? stage->step_rows : 1);
   int64_t channels = compute->out[DIM_C], vectors = (channels + lanes - 1) / lanes;
-  const char *peel = arena_printf(arena, "%s%s%s", compute_may_leave(compute, DIM_Y) ? "peel y; " : "",
+  const char *peel = arena_printf(arena, "%s%s%s%s", deal_columns(arena, compute), compute_may_leave(compute, DIM_Y) ? "peel y; " : "",
                                   compute_may_leave(compute, DIM_X) ? "peel x; " : "",
                                   compute_may_leave(compute, DIM_C) ? "peel c; " : "");
   if (!compute->multiply_add || !sums_channels(compute)) {
