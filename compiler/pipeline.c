@@ -25,6 +25,7 @@ static void build(Compilation *c) { c->graph = graph_build(c->arena, c->network)
 static void expand_operators(Compilation *c) { graph_expand(c->graph); }
 static void fold_batchnorm(Compilation *c) { graph_fold_batchnorm(c->graph); }
 static void fold_affine(Compilation *c) { graph_fold_affine(c->graph); }
+static void absorb_permutation(Compilation *c) { graph_absorb_permutation(c->graph); }
 static void absorb_padding(Compilation *c) { graph_absorb_padding(c->graph); }
 static void remove_identity(Compilation *c) { graph_remove_identity(c->graph); }
 static void absorb_elementwise(Compilation *c) { graph_absorb_elementwise(c->graph); }
@@ -75,6 +76,7 @@ static const Pass passes[] = {
     {STAGE_GRAPH, "fold-batchnorm", fold_batchnorm, NETWORKS_ONLY | OPTIONAL},
     {STAGE_GRAPH, "absorb-padding", absorb_padding, NETWORKS_ONLY | OPTIONAL},
     {STAGE_GRAPH, "fold-affine", fold_affine, NETWORKS_ONLY | OPTIONAL},
+    {STAGE_GRAPH, "absorb-permutation", absorb_permutation, NETWORKS_ONLY | OPTIONAL},
     {STAGE_GRAPH, "absorb-elementwise", absorb_elementwise, NETWORKS_ONLY | OPTIONAL},
     {STAGE_GRAPH, "separate-outputs", separate_outputs, NETWORKS_ONLY},
     {STAGE_REGIONS, "fuse", fuse, NETWORKS_ONLY},

@@ -7,11 +7,19 @@
  * then. The merged node stands where the elementwise node stood. */
 #include "graph/graph.h"
 
+/* A tail's other operands are read as they are. */
+static bool reads_permuted(const Node *node) {
+  for (int k = 0; k < node->call.n_inputs; k++)
+    if (node->permuted[k])
+      return true;
+  return false;
+}
+
 static bool can_host(const Node *node, int input) {
   const GTensor *tensor = node->inputs[input];
   const Node *host = tensor->producer;
   return host && tensor->n_uses == 1 && tensor->output < 0 && host->n_tails < NODE_MAX_TAILS &&
-         host->n_inputs + node->n_inputs - 1 <= NODE_MAX_INPUTS && !host->call.def->is_view &&
+         host->n_inputs + node->n_inputs - 1 <= NODE_MAX_INPUTS && !op_call_is_view(&host->call) &&
          shape_equal(&tensor->shape, &node->output->shape);
 }
 
@@ -37,7 +45,7 @@ void graph_absorb_elementwise(Graph *graph) {
   graph_count_uses(graph);
   for (size_t i = 0; i < graph->nodes.len; i++) {
     Node *node = graph->nodes.at[i];
-    if (!node->call.def->elementwise || node->n_tails)
+    if (!node->call.def->elementwise || node->n_tails || reads_permuted(node))
       continue;
     int best = -1;
     size_t best_position = 0;

@@ -66,9 +66,21 @@ static void compose_tail(Arena *arena, const Node *node, int t, Compute *compute
   compute->finish = scalar_renumber(arena, own.finish, map, compute->finish);
 }
 
+/* The operand as its tensor is stored. */
+static void permute_operand(Operand *operand, const int *order) {
+  Operand seen = *operand;
+  for (int i = 0; i < SHAPE_MAX_RANK; i++) {
+    operand->dims[order[i]] = seen.dims[i];
+    operand->access[order[i]] = seen.access[i];
+  }
+}
+
 void node_compute(Arena *arena, const Node *node, Compute *compute) {
   *compute = (Compute){0};
   call_compute(arena, &node->call, node->weights, compute);
+  for (int o = 0; o < compute->n_operands; o++)
+    if (!compute->operands[o].is_weight && node->permuted[compute->operands[o].source])
+      permute_operand(&compute->operands[o], node->permuted[compute->operands[o].source]);
   for (int t = 0; t < node->n_tails; t++)
     compose_tail(arena, node, t, compute);
 }

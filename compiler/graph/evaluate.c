@@ -37,12 +37,36 @@ static void evaluate_call(const Evaluation *e, const OpCall *call, const EvalTen
     free(weights[i]);
 }
 
+/* The tensor's elements in the order of `shape`, whose dimension i is the tensor's dimension order[i]. */
+static float *permuted(const Shape *shape, const int *order, const float *data) {
+  int64_t seen[SHAPE_MAX_RANK], stored[SHAPE_MAX_RANK], at[SHAPE_MAX_RANK];
+  shape_hwc(shape, seen);
+  for (int i = 0; i < SHAPE_MAX_RANK; i++)
+    stored[order[i]] = seen[i];
+  float *floats = new_floats(shape_elems(shape)), *next = floats;
+  for (int64_t y = 0; y < seen[0]; y++)
+    for (int64_t x = 0; x < seen[1]; x++)
+      for (int64_t c = 0; c < seen[2]; c++) {
+        at[order[0]] = y;
+        at[order[1]] = x;
+        at[order[2]] = c;
+        *next++ = data[(at[0] * stored[1] + at[1]) * stored[2] + at[2]];
+      }
+  return floats;
+}
+
 static float *evaluate_node(const Evaluation *e, const Node *node) {
   EvalTensor inputs[OP_MAX_INPUTS];
-  for (int i = 0; i < node->call.n_inputs; i++)
+  float *own[OP_MAX_INPUTS] = {0};
+  for (int i = 0; i < node->call.n_inputs; i++) {
     inputs[i] = (EvalTensor){node->call.inputs[i], tensor_data(e, node->inputs[i])};
+    if (node->permuted[i])
+      inputs[i].data = own[i] = permuted(&inputs[i].shape, node->permuted[i], inputs[i].data);
+  }
   float *result = new_floats(shape_elems(&node->output->shape));
   evaluate_call(e, &node->call, inputs, node->weights, node->n_weights, result);
+  for (int i = 0; i < node->call.n_inputs; i++)
+    free(own[i]);
   for (int t = 0; t < node->n_tails; t++) {
     const Tail *tail = &node->tails[t];
     int next = tail->first_input;

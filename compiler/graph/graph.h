@@ -1,6 +1,6 @@
 /* The graph: operators on tensors after the algebra: batch normalisation
  * folded into weights, activations and residual adds absorbed as tails,
- * paddings absorbed, identities gone, big operators expanded.
+ * paddings and permutations absorbed, identities gone, big operators expanded.
  *
  * Weights are recipes. Invariants (graph_verify): nodes are in topological
  * order; shapes are consistent; every node has a compute description; tails
@@ -43,6 +43,8 @@ struct Node {
   OpCall call;
   int n_inputs; /* call's, then the tails' */
   GTensor *inputs[NODE_MAX_INPUTS];
+  /* Dimension i of call.inputs[k], seen as [H, W, C], is dimension permuted[k][i] of inputs[k]; null: as it is. */
+  const int *permuted[OP_MAX_INPUTS];
   int n_weights;
   const Recipe *weights[OP_MAX_WEIGHTS]; /* PyTorch layout */
   int n_tails;
@@ -77,6 +79,7 @@ void graph_expand(Graph *graph);           /* operators with `expand` become the
 void graph_fold_batchnorm(Graph *graph);   /* channel-affine nodes into the linear node before them */
 void graph_fold_affine(Graph *graph);      /* channel-affine nodes into the linear node behind them */
 void graph_absorb_padding(Graph *graph);   /* zero pads into the convolution behind them */
+void graph_absorb_permutation(Graph *graph); /* transposed inputs into the accesses of those that read them */
 void graph_remove_identity(Graph *graph);  /* views that change nothing for their reader */
 void graph_absorb_elementwise(Graph *graph); /* activations, residual adds: tails of their producer */
 void graph_separate_outputs(Graph *graph); /* a copy for an output that is an input or another output too */

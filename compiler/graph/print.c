@@ -32,8 +32,12 @@ static void print_node(Writer *w, const Node *node) {
   write_text(w, " = ");
   print_call(w, &node->call);
   write_text(w, " <- ");
-  for (int i = 0; i < node->call.n_inputs; i++)
+  for (int i = 0; i < node->call.n_inputs; i++) {
+    const int *order = node->permuted[i];
     write_f(w, "%s%s", i ? ", " : "", node->inputs[i]->name);
+    if (order)
+      write_f(w, " as [%d, %d, %d]", order[0], order[1], order[2]);
+  }
   for (int t = 0; t < node->n_tails; t++) {
     const Tail *tail = &node->tails[t];
     write_text(w, " | ");

@@ -47,7 +47,7 @@ static void remove_view(Views *v, Node *view, GTensor *from, GTensor *to) {
 }
 
 static void visit(Views *v, Node *node) {
-  if (!node->call.def->is_view || node->n_tails)
+  if (!op_call_is_view(&node->call) || node->n_tails)
     return;
   GTensor *input = resolve(v, node->inputs[0]), *output = node->output;
   bool same = shape_equal(&input->shape, &output->shape);

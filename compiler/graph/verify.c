@@ -25,6 +25,19 @@ static void verify_weights(const Graph *graph, const Node *node, const OpCall *c
   }
 }
 
+/* Input k of the call, as its tensor is stored. */
+static bool shape_is_tensors(const Node *node, int k) {
+  if (!node->permuted[k])
+    return shape_equal(&node->call.inputs[k], &node->inputs[k]->shape);
+  int64_t seen[SHAPE_MAX_RANK], stored[SHAPE_MAX_RANK];
+  shape_hwc(&node->call.inputs[k], seen);
+  shape_hwc(&node->inputs[k]->shape, stored);
+  bool same = node->call.inputs[k].elem == node->inputs[k]->shape.elem;
+  for (int i = 0; i < SHAPE_MAX_RANK; i++)
+    same = same && seen[i] == stored[node->permuted[k][i]];
+  return same;
+}
+
 /* Each tail continues a value of the node's shape; its other operands may have any that it infers. */
 static void verify_tail(const Graph *graph, Arena *scratch, const Node *node, const Tail *tail) {
   OpCall call = tail->call;
@@ -54,7 +67,7 @@ void graph_verify(const Graph *graph) {
       fail(graph, node, "the output's shape is not what the operator infers");
     for (int k = 0; k < node->n_inputs; k++) {
       const GTensor *input = node->inputs[k];
-      if (k < node->call.n_inputs && !shape_equal(&node->call.inputs[k], &input->shape))
+      if (k < node->call.n_inputs && !shape_is_tensors(node, k))
         fail(graph, node, "an input's shape differs from its tensor's");
       if (input->id >= (int)(graph->inputs.len + i))
         fail(graph, node, "an input is read before it is defined");

@@ -740,15 +740,17 @@ static void push_calls(Lowering *l, const Calls *calls) {
 static bool is_clipped(const Stage *stage, const Step *step) {
   const Compute *compute = &stage->compute;
   for (int o = 0; o < compute->n_operands; o++) {
-    const AccessDim *row = &compute->operands[o].access[0];
-    if (compute->operands[o].is_weight)
-      continue;
+    const Operand *operand = &compute->operands[o];
     int64_t first[COMPUTE_MAX_DIMS] = {step->first}, last[COMPUTE_MAX_DIMS] = {step->first + step->rows - 1}, lo, hi;
     for (int r = 0; r < compute->n_reduce; r++)
       last[DIM_R + r] = compute->reduce[r] - 1;
-    access_range(row, DIM_R + compute->n_reduce, first, last, &lo, &hi);
-    if (lo < 0 || hi >= compute->operands[o].dims[0])
-      return true;
+    for (int i = 0; i < operand->rank && !operand->is_weight; i++) {
+      if (!access_uses(&operand->access[i], DIM_Y))
+        continue;
+      access_range(&operand->access[i], DIM_R + compute->n_reduce, first, last, &lo, &hi);
+      if (lo < 0 || hi >= operand->dims[i])
+        return true;
+    }
   }
   return false;
 }

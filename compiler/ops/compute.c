@@ -76,16 +76,16 @@ bool scalar_reads(const Scalar *scalar, int o) {
   return scalar_reads(scalar->a, o) || scalar_reads(scalar->b, o) || scalar_reads(scalar->c, o);
 }
 
-bool compute_may_leave(const Compute *compute, int i) {
+bool compute_may_leave(const Compute *compute, int d) {
   int64_t lo[COMPUTE_MAX_DIMS], hi[COMPUTE_MAX_DIMS], min, max;
   int n = whole_box(compute, lo, hi);
   for (int o = 0; o < compute->n_operands; o++) {
     const Operand *operand = &compute->operands[o];
-    if (operand->is_weight)
-      continue;
-    access_range(&operand->access[i], n, lo, hi, &min, &max);
-    if (min < 0 || max >= operand->dims[i])
-      return true;
+    for (int i = 0; i < operand->rank && !operand->is_weight; i++) {
+      access_range(&operand->access[i], n, lo, hi, &min, &max);
+      if (access_uses(&operand->access[i], d) && (min < 0 || max >= operand->dims[i]))
+        return true;
+    }
   }
   return false;
 }

@@ -116,8 +116,9 @@ bool compute_is_pointwise_access(const Compute *compute, int o);
 
 /* True if the expression reads operand o. */
 bool scalar_reads(const Scalar *scalar, int o);
-/* True if some tensor may be read outside in dimension i (0 rows, 1 columns, 2 channels) of the iteration's own extent. */
-bool compute_may_leave(const Compute *compute, int i);
+/* True if some tensor may be read outside in a dimension that moves with dimension d (rows, columns or channels) of the
+ * iteration. */
+bool compute_may_leave(const Compute *compute, int d);
 
 /* Scalar constructors. */
 const Scalar *scalar_const(Arena *arena, float value);

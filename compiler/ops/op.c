@@ -51,6 +51,22 @@ int op_call_weights(const OpCall *call, OpWeight *weights) {
 
 int64_t op_call_macs(const OpCall *call) { return call->def->macs ? call->def->macs(call) : 0; }
 
+bool op_call_is_view(const OpCall *call) {
+  int order[SHAPE_MAX_RANK], last = -1;
+  if (call->def->is_view || !call->def->permutes || !call->def->permutes(call, order))
+    return call->def->is_view;
+  int64_t dims[SHAPE_MAX_RANK];
+  shape_hwc(&call->inputs[0], dims);
+  for (int i = 0; i < SHAPE_MAX_RANK; i++) {
+    if (dims[order[i]] == 1)
+      continue;
+    if (order[i] < last)
+      return false;
+    last = order[i];
+  }
+  return true;
+}
+
 CostKind op_call_cost_kind(const OpCall *call) {
   return call->def->cost_kind ? call->def->cost_kind(call) : COST_OTHER;
 }

@@ -163,8 +163,11 @@ struct OpDef {
   /* Fills [top, left, bottom, right] if this call only surrounds its input with zeros. */
   bool (*pads_zero)(const OpCall *call, int64_t pads[4]);
 
-  /* The output has the same elements in the same order as input 0 (dropout, flatten, reshape). */
+  /* The output has the same elements in the same order as input 0 (dropout, flatten, reshape); see op_call_is_view. */
   bool is_view;
+  /* Fills `order` if this call only permutes dimensions: dimension i of the output, seen as [H, W, C], is dimension
+   * order[i] of the input, seen so. Null: not so. */
+  bool (*permutes)(const OpCall *call, int order[SHAPE_MAX_RANK]);
   /* What the inputs may hold: f32 only, unless input 0 may be u8, or any type will do. */
   bool takes_u8, takes_any;
   /* Input 0 is read as a flat vector whatever its shape. */
@@ -206,6 +209,8 @@ void op_print_all(Writer *w);
 void op_call_init(OpCall *call, const OpDef *def);
 int op_call_weights(const OpCall *call, OpWeight *weights);
 int64_t op_call_macs(const OpCall *call);
+/* A view, or a permutation that moves only dimensions of one. */
+bool op_call_is_view(const OpCall *call);
 CostKind op_call_cost_kind(const OpCall *call);
 
 #endif

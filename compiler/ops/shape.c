@@ -1,4 +1,4 @@
-/* Operators that move elements or leave them: pad, reshape, flatten, dropout. */
+/* Operators that move elements or leave them: pad, transpose, reshape, flatten, dropout. */
 #include <string.h>
 
 #include "ops/family.h"
@@ -72,6 +72,89 @@ const OpDef op_pad = {
     .evaluate = pad_evaluate,
     .pads_zero = pad_pads_zero,
     .torch_forward = pad_torch_forward,
+};
+
+/* ---- transpose ---- */
+
+enum { ORDER };
+
+static bool transpose_permutes(const OpCall *call, int order[SHAPE_MAX_RANK]) {
+  int missing = SHAPE_MAX_RANK - call->inputs[0].rank;
+  for (int i = 0; i < SHAPE_MAX_RANK; i++)
+    order[i] = i < missing ? i : (int)call->attrs[ORDER].i[i - missing] + missing;
+  return true;
+}
+
+static const char *transpose_infer(Arena *arena, OpCall *call) {
+  const Shape *in = &call->inputs[0];
+  const AttrValue *order = &call->attrs[ORDER];
+  unsigned seen = 0;
+  call->output = *in;
+  for (int i = 0; i < order->n && i < in->rank; i++)
+    if (order->i[i] < in->rank) {
+      seen |= 1u << order->i[i];
+      call->output.dims[i] = in->dims[order->i[i]];
+    }
+  if (order->n != in->rank || seen != (1u << in->rank) - 1)
+    return arena_printf(arena, "the order must name each of the dimensions of %s once, counted from 0", shape_text(arena, in));
+  return NULL;
+}
+
+static void transpose_compute(Arena *arena, const OpCall *call, Compute *compute) {
+  int order[SHAPE_MAX_RANK];
+  transpose_permutes(call, order);
+  shape_hwc(&call->output, compute->out);
+  compute->elem = call->output.elem;
+  compute->n_operands = 1;
+  Operand *x = &compute->operands[0];
+  *x = (Operand){.source = 0, .rank = 3};
+  shape_hwc(&call->inputs[0], x->dims);
+  for (int i = 0; i < 3; i++)
+    x->access[order[i]].coef[i] = 1;
+  compute->finish = scalar_operand(arena, 0);
+}
+
+static void transpose_evaluate(const OpCall *call, const EvalTensor *inputs, const double *const *weights, float *output) {
+  (void)weights;
+  int64_t in[3], out[3], at[3];
+  int order[SHAPE_MAX_RANK];
+  transpose_permutes(call, order);
+  shape_hwc(&call->inputs[0], in);
+  shape_hwc(&call->output, out);
+  for (int64_t y = 0; y < out[0]; y++)
+    for (int64_t x = 0; x < out[1]; x++)
+      for (int64_t c = 0; c < out[2]; c++) {
+        at[order[0]] = y;
+        at[order[1]] = x;
+        at[order[2]] = c;
+        *output++ = inputs[0].data[(at[0] * in[1] + at[1]) * in[2] + at[2]];
+      }
+}
+
+/* PyTorch's maps are NCHW: through HWC order and back. */
+static void transpose_torch_forward(Writer *w, const OpCall *call, const char *self, const char *const *x) {
+  (void)self;
+  int rank = call->inputs[0].rank;
+  write_f(w, "%s%s.permute(0", x[0], rank == 3 ? ".permute(0, 2, 3, 1)" : "");
+  for (int i = 0; i < rank; i++)
+    write_f(w, ", %lld", (long long)call->attrs[ORDER].i[i] + 1);
+  write_f(w, ")%s", rank == 3 ? ".permute(0, 3, 1, 2)" : "");
+}
+
+const OpDef op_transpose = {
+    .name = "transpose",
+    .doc = "the dimensions in another order: [1, 2, 0] makes [height, width, channels] of [channels, height, width]",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .n_attrs = 1,
+    .attrs = {{.name = "order", .type = ATTR_DIMS, .required = true,
+               .doc = "for each dimension of the output, which one of the input it is"}},
+    .infer = transpose_infer,
+    .compute = transpose_compute,
+    .evaluate = transpose_evaluate,
+    .permutes = transpose_permutes,
+    .takes_any = true,
+    .torch_forward = transpose_torch_forward,
 };
 
 /* ---- views: the same elements in the same order ---- */
