@@ -37,6 +37,7 @@ static void fuse(Compilation *c) {
   c->regions = region_build(c->arena, c->diag, c->graph, c->target, &options);
 }
 
+static void divide_rows(Compilation *c) { region_divide_rows(c->regions); }
 static void schedule_rows(Compilation *c) { region_schedule_rows(c->regions); }
 static void share_memory(Compilation *c) { region_share_memory(c->regions); }
 
@@ -46,6 +47,7 @@ static void choose_schedules(Compilation *c) {
   region_choose_schedules(c->regions);
 }
 
+static void divide_stages(Compilation *c) { region_divide_stages(c->regions, c->diag); }
 static void lower(Compilation *c) { c->program = loop_lower(c->arena, c->regions); }
 static void read_loops(Compilation *c) { c->program = loop_read(c->arena, c->diag, c->source); }
 static void schedule(Compilation *c) { loop_schedule(c->program); }
@@ -80,9 +82,11 @@ static const Pass passes[] = {
     {STAGE_GRAPH, "absorb-elementwise", absorb_elementwise, NETWORKS_ONLY | OPTIONAL},
     {STAGE_GRAPH, "separate-outputs", separate_outputs, NETWORKS_ONLY},
     {STAGE_REGIONS, "fuse", fuse, NETWORKS_ONLY},
+    {STAGE_REGIONS, "divide-rows", divide_rows, NETWORKS_ONLY},
     {STAGE_REGIONS, "schedule-rows", schedule_rows, NETWORKS_ONLY},
     {STAGE_REGIONS, "share-memory", share_memory, NETWORKS_ONLY | OPTIONAL},
     {STAGE_REGIONS, "choose-schedules", choose_schedules, NETWORKS_ONLY},
+    {STAGE_REGIONS, "divide-stages", divide_stages, NETWORKS_ONLY},
     {STAGE_LOOPS, "lower", lower, NETWORKS_ONLY},
     {STAGE_LOOPS, "read", read_loops, LOOP_TEXT_ONLY},
     {STAGE_LOOPS, "schedule", schedule, OPTIONAL},

@@ -2,9 +2,8 @@
  *
  * Every stage becomes a kernel: the nest over rows, columns and channels of its
  * compute description, with the reduction inside. Stages of the same shape share
- * one kernel (their texts are equal). Every region becomes calls in the entry,
- * one per step of its row schedule; where the steps repeat with constant
- * distance they are folded into a loop.
+ * one kernel (their texts are equal). Every region becomes calls in the entry
+ * (drivers.c).
  *
  * Taps outside the input are left out by the bounds of the reduction's loops
  * (max(0, 1 - y)..min(3, 113 - y)), or by a condition where no loop walks with
@@ -14,18 +13,7 @@
 #include <string.h>
 
 #include "loop/internal.h"
-
-typedef struct Lowering {
-  Arena *arena;
-  const Regions *regions;
-  Program *program;
-  Buffer **buffers;         /* of each tensor, by id */
-  int64_t *ring_rows;       /* likewise: rows that the tensor's buffer holds if it is a ring, else 0 */
-  PtrMap names;             /* of the program's buffers and kernels */
-  PtrMap next_number;       /* of a name that is taken: the number behind the last one that was given */
-  PtrMap shared;            /* a kernel's text, interned -> its Users */
-  VEC(struct Users *) users; /* of program->kernels, in their order */
-} Lowering;
+#include "loop/lowering.h"
 
 /* A kernel and the stages that call it, each once for every class of its steps. */
 typedef struct Users {
@@ -45,7 +33,7 @@ static const char *identifier(Arena *arena, const char *path) {
   return text[0] >= '0' && text[0] <= '9' ? arena_printf(arena, "_%s", text) : text;
 }
 
-static const char *unique_name(Lowering *l, const char *wanted) {
+const char *lower_unique_name(Lowering *l, const char *wanted) {
   const char *base = intern(l->arena, identifier(l->arena, wanted)), *name = base;
   uintptr_t number = (uintptr_t)ptr_map_get(&l->next_number, base);
   while (ptr_map_get(&l->names, name))
@@ -59,7 +47,7 @@ static const char *unique_name(Lowering *l, const char *wanted) {
 
 static Buffer *new_buffer(Lowering *l, const char *name, BufferKind kind, Elem elem, int rank,
                           const int64_t *dims) {
-  Buffer *buffer = loop_buffer_new(l->arena, unique_name(l, name), kind, elem, rank, dims);
+  Buffer *buffer = loop_buffer_new(l->arena, lower_unique_name(l, name), kind, elem, rank, dims);
   VEC_PUSH(l->arena, l->program->buffers, buffer);
   return buffer;
 }
@@ -82,7 +70,9 @@ static void make_interface(Lowering *l) {
         interface_buffer(l, graph->output_names.at[i], BUFFER_OUTPUT, graph->outputs.at[i], i);
 }
 
-static void make_stage_buffer(Lowering *l, const Stage *stage) {
+void lower_stage_buffer(Lowering *l, const Stage *stage, int part) {
+  if (part > 0 && stage->storage != STORAGE_RING)
+    return;
   const GTensor *tensor = stage->node->output;
   l->ring_rows[tensor->id] = stage->ring_rows < stage->rows ? stage->ring_rows : 0;
   if (stage->storage == STORAGE_OUTPUT)
@@ -95,8 +85,9 @@ static void make_stage_buffer(Lowering *l, const Stage *stage) {
   Buffer *buffer = new_buffer(l, tensor->name, BUFFER_ARENA, tensor->shape.elem, 3, dims);
   buffer->align = l->regions->target->buffer_align;
   if (stage->storage == STORAGE_RING)
-    buffer->note = arena_printf(l->arena, "%s, %lld of %lld rows", stage->node->path,
-                                (long long)stage->ring_rows, (long long)stage->rows);
+    buffer->note = arena_printf(l->arena, "%s, %lld of %lld rows%s", stage->node->path,
+                                (long long)stage->ring_rows, (long long)stage->rows,
+                                part > 0 ? arena_printf(l->arena, ", part %d", part) : "");
   else
     buffer->note = stage->node->path;
   l->buffers[tensor->id] = buffer;
@@ -143,7 +134,7 @@ static const Recipe *blocked_recipe(Arena *arena, const Stage *stage, const Oper
   return recipe_permute(arena, recipe, axes);
 }
 
-static Buffer *weight_buffer(Lowering *l, const Stage *stage, const Operand *operand) {
+Buffer *lower_weight_buffer(Lowering *l, const Stage *stage, const Operand *operand) {
   const Node *node = stage->node;
   const char *name =
       arena_printf(l->arena, "%s_%s", node->path, node_weight_name(node, operand->source));
@@ -476,22 +467,29 @@ static Expr *reduce(Nest *n) {
   return acc;
 }
 
-static void make_body(Nest *n, int64_t rows) {
+/* Opens a loop for dimension d that starts where the nest's piece does. */
+static void open_part_loop(Nest *n, int d, const char *label, int64_t extent) {
+  const Affine *first = n->dim[d];
+  int64_t lo = n->lo[d], hi = n->hi[d];
+  open_loop(n, d, label, extent);
+  if (!first)
+    return;
+  n->dim[d] = affine_add(n->l->arena, first, n->dim[d]);
+  n->lo[d] = lo;
+  n->hi[d] = hi + extent - 1;
+}
+
+static void make_body(Nest *n, const Piece *piece) {
   Arena *arena = n->l->arena;
   const Compute *compute = n->compute;
   n->block = &n->kernel->body;
   if (n->stage->flat) {
-    open_loop(n, DIM_X, "x", rows * compute->out[1]);
+    open_part_loop(n, DIM_X, "x", piece->cut == CUT_PIXELS ? piece->size : piece->rows * compute->out[1]);
   } else {
-    const Affine *first = n->dim[DIM_Y];
-    int64_t first_lo = n->lo[DIM_Y], first_hi = n->hi[DIM_Y];
-    open_loop(n, DIM_Y, "y", rows);
-    n->dim[DIM_Y] = affine_add(arena, first, n->dim[DIM_Y]);
-    n->lo[DIM_Y] = first_lo;
-    n->hi[DIM_Y] = first_hi + rows - 1;
+    open_part_loop(n, DIM_Y, "y", piece->rows);
     open_loop(n, DIM_X, "x", compute->out[1]);
   }
-  open_loop(n, DIM_C, "c", compute->out[2]);
+  open_part_loop(n, DIM_C, "c", piece->cut == CUT_CHANNELS ? piece->size : compute->out[2]);
   Expr *acc = compute->combine ? reduce(n) : NULL;
   Stmt *store = loop_stmt_new(arena, STMT_STORE);
   store->loc = n->stage->node->loc;
@@ -524,12 +522,6 @@ static Buffer *new_param(Nest *n, const char *name, Access access, Elem elem, in
   VEC_PUSH(n->l->arena, n->kernel->buffers, param);
   return param;
 }
-
-/* A call site's arguments, in the order of the kernel's buffer parameters. */
-typedef struct Arguments {
-  Buffer *at[COMPUTE_MAX_OPERANDS + 1];
-  int n;
-} Arguments;
 
 /* Parameters for the operands and the result; memory that is shared gets one parameter. */
 static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
@@ -578,8 +570,7 @@ static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
   arguments->at[arguments->n++] = result;
 }
 
-/* "depthwise | relu6, 4x4x8" */
-static const char *describe(Arena *arena, const Stage *stage) {
+const char *lower_describe(Arena *arena, const Stage *stage) {
   Writer w;
   writer_init(&w);
   write_text(&w, stage->node->call.def->name);
@@ -597,7 +588,7 @@ static const char *kernel_note(Arena *arena, const Users *users) {
   const Stage *stage = users->stages.at[0];
   Writer w;
   writer_init(&w);
-  write_f(&w, "%s: %s", stage->node->path, describe(arena, stage));
+  write_f(&w, "%s: %s", stage->node->path, lower_describe(arena, stage));
   Arena *scratch = arena_new();
   PtrMap seen = {.arena = scratch};
   for (size_t i = 0; i < users->stages.len; i++) {
@@ -624,7 +615,7 @@ static Kernel *shared_kernel(Lowering *l, Kernel *kernel, const Stage *stage) {
   if (!users) {
     users = ARENA_NEW(l->arena, Users);
     users->kernel = kernel;
-    kernel->name = unique_name(l, stage->node->call.def->name);
+    kernel->name = lower_unique_name(l, stage->node->call.def->name);
     ptr_map_put(&l->shared, text, users);
     VEC_PUSH(l->arena, l->users, users);
     VEC_PUSH(l->arena, l->program->kernels, kernel);
@@ -633,199 +624,35 @@ static Kernel *shared_kernel(Lowering *l, Kernel *kernel, const Stage *stage) {
   return users->kernel;
 }
 
-/* A kernel that makes `rows` rows of the stage, from row first_lo … first_hi. */
-static Kernel *make_kernel(Lowering *l, const Stage *stage, Buffer *const *weights, int64_t rows,
-                           int64_t first_lo, int64_t first_hi, Arguments *arguments) {
+/* Where dimension d begins: at unit * lo … unit * hi, a parameter of the kernel if that is several. */
+static void begin_dimension(Nest *n, int d, const char *name, int64_t lo, int64_t hi, int64_t unit) {
+  Arena *arena = n->l->arena;
+  n->lo[d] = lo * unit;
+  n->hi[d] = hi * unit;
+  if (lo == hi) {
+    n->dim[d] = affine_const(arena, lo * unit);
+    return;
+  }
+  Var *var = loop_var_new(arena, intern(arena, name));
+  var->is_param = true;
+  var->lo = lo;
+  var->hi = hi + 1;
+  VEC_PUSH(arena, n->kernel->ints, var);
+  n->dim[d] = affine_scale(arena, affine_var(arena, var), unit);
+}
+
+Kernel *lower_kernel(Lowering *l, const Stage *stage, Buffer *const *weights, const Piece *piece,
+                           Arguments *arguments) {
   Nest n = {.l = l, .stage = stage, .compute = &stage->compute};
   n.kernel = ARENA_NEW(l->arena, Kernel);
   n.kernel->loc = stage->node->loc;
   n.kernel->schedule = stage->schedule && *stage->schedule ? stage->schedule : NULL;
   make_params(&n, weights, arguments);
-  if (first_lo == first_hi) {
-    n.dim[DIM_Y] = affine_const(l->arena, first_lo);
-  } else {
-    Var *row = loop_var_new(l->arena, intern(l->arena, "row"));
-    row->is_param = true;
-    row->lo = first_lo;
-    row->hi = first_hi + 1;
-    VEC_PUSH(l->arena, n.kernel->ints, row);
-    n.dim[DIM_Y] = affine_var(l->arena, row);
-  }
-  n.lo[DIM_Y] = first_lo;
-  n.hi[DIM_Y] = first_hi;
-  make_body(&n, rows);
+  begin_dimension(&n, DIM_Y, "row", piece->first_lo, piece->first_hi, 1);
+  if (piece->cut != CUT_NONE)
+    begin_dimension(&n, piece->cut == CUT_PIXELS ? DIM_X : DIM_C, "part", piece->part_lo, piece->part_hi, stage->part_size);
+  make_body(&n, piece);
   return shared_kernel(l, n.kernel, stage);
-}
-
-/* ---- drivers ---- */
-
-typedef struct Call {
-  Kernel *kernel;
-  Arguments arguments;
-  int64_t first; /* the row argument, if the kernel has one */
-  const ProgramStage *stage;
-} Call;
-
-typedef VEC(Call) Calls;
-
-static Stmt *call_stmt(Lowering *l, const Call *call, const Affine *first) {
-  Stmt *stmt = loop_stmt_new(l->arena, STMT_CALL);
-  stmt->callee = call->kernel;
-  stmt->stage = call->stage;
-  stmt->loc = call->kernel->loc;
-  stmt->buffers = ARENA_ARRAY(l->arena, Buffer *, call->arguments.n);
-  for (int i = 0; i < call->arguments.n; i++)
-    stmt->buffers[i] = call->arguments.at[i];
-  stmt->ints = ARENA_ARRAY(l->arena, const Affine *, call->kernel->ints.len);
-  if (call->kernel->ints.len)
-    stmt->ints[0] = first;
-  return stmt;
-}
-
-static bool same_call(const Call *a, const Call *b) {
-  return a->kernel == b->kernel && a->stage == b->stage && a->arguments.n == b->arguments.n &&
-         memcmp(a->arguments.at, b->arguments.at,
-                (size_t)a->arguments.n * sizeof *a->arguments.at) == 0;
-}
-
-/* How often the `period` calls at `at` repeat, each with a constant distance of its row. */
-static size_t repetitions(const Calls *calls, size_t at, size_t period) {
-  size_t times = 1;
-  for (;; times++)
-    for (size_t k = 0; k < period; k++) {
-      size_t i = at + times * period + k;
-      if (i >= calls->len || !same_call(&calls->at[i], &calls->at[at + k]))
-        return times;
-      int64_t distance = calls->at[at + period + k].first - calls->at[at + k].first;
-      if (calls->at[i].first != calls->at[at + k].first + (int64_t)times * distance)
-        return times;
-    }
-}
-
-/* The calls of one region, repetitions folded into loops: at each place the period that covers
- * most. */
-static void push_calls(Lowering *l, const Calls *calls) {
-  enum { MAX_PERIOD = 64 };
-  for (size_t at = 0; at < calls->len;) {
-    size_t best_period = 1, best_times = 1;
-    for (size_t period = 1; period <= MAX_PERIOD && at + 2 * period <= calls->len; period++) {
-      size_t times = repetitions(calls, at, period);
-      if (times > 1 && (times - 1) * period > (best_times - 1) * best_period) {
-        best_times = times;
-        best_period = period;
-      }
-    }
-    if (best_times == 1) {
-      const Call *call = &calls->at[at++];
-      block_push(l->arena, &l->program->entry,
-                 call_stmt(l, call, affine_const(l->arena, call->first)));
-      continue;
-    }
-    Var *var = loop_var_new(l->arena, unique_name(l, "step"));
-    Stmt *loop = loop_for_new(l->arena, var, 0, (int64_t)best_times);
-    loop->label = intern(l->arena, "step");
-    for (size_t k = 0; k < best_period; k++) {
-      const Call *call = &calls->at[at + k];
-      int64_t distance = calls->at[at + best_period + k].first - call->first;
-      const Affine *first = affine_add_const(
-          l->arena, affine_scale(l->arena, affine_var(l->arena, var), distance), call->first);
-      block_push(l->arena, &loop->body, call_stmt(l, call, first));
-    }
-    block_push(l->arena, &l->program->entry, loop);
-    at += best_times * best_period;
-  }
-}
-
-/* The step reads beyond the upper or lower border of a tensor. */
-static bool is_clipped(const Stage *stage, const Step *step) {
-  const Compute *compute = &stage->compute;
-  for (int o = 0; o < compute->n_operands; o++) {
-    const Operand *operand = &compute->operands[o];
-    int64_t first[COMPUTE_MAX_DIMS] = {step->first}, last[COMPUTE_MAX_DIMS] = {step->first + step->rows - 1}, lo, hi;
-    for (int r = 0; r < compute->n_reduce; r++)
-      last[DIM_R + r] = compute->reduce[r] - 1;
-    for (int i = 0; i < operand->rank && !operand->is_weight; i++) {
-      if (!access_uses(&operand->access[i], DIM_Y))
-        continue;
-      access_range(&operand->access[i], DIM_R + compute->n_reduce, first, last, &lo, &hi);
-      if (lo < 0 || hi >= operand->dims[i])
-        return true;
-    }
-  }
-  return false;
-}
-
-/* Steps of one class share a kernel: the same number of rows and, where border rows have kernels of their own, the same
- * first row unless no border is near. */
-static bool same_class(const Stage *stage, const Step *a, const Step *b) {
-  if (a->stage != b->stage || a->rows != b->rows)
-    return false;
-  if (!stage->border_kernels || a->first == b->first)
-    return true;
-  return !is_clipped(stage, a) && !is_clipped(stage, b);
-}
-
-/* Range of first rows over the class of a step. */
-static void first_rows(const Region *region, const Step *like, int64_t *lo, int64_t *hi) {
-  *lo = *hi = like->first;
-  for (size_t i = 0; i < region->steps.len; i++) {
-    const Step *step = &region->steps.at[i];
-    if (!same_class(&region->stages[like->stage], step, like))
-      continue;
-    *lo = step->first < *lo ? step->first : *lo;
-    *hi = step->first > *hi ? step->first : *hi;
-  }
-}
-
-/* One stage's kernels so far, by class of step. */
-typedef struct Made {
-  Step step;
-  Call call;
-} Made;
-
-static const ProgramStage *program_stage(Lowering *l, const Stage *stage) {
-  ProgramStage *s = loop_stage(l->program, stage->node->path);
-  s->note = describe(l->arena, stage);
-  s->macs += stage->node->macs;
-  return s;
-}
-
-static void lower_region(Lowering *l, const Region *region) {
-  typedef VEC(Made) MadeList;
-  const ProgramStage **stages = ARENA_ARRAY(l->arena, const ProgramStage *, region->n_stages);
-  MadeList *made = ARENA_ARRAY(l->arena, MadeList, region->n_stages);
-  Buffer *(*weights)[COMPUTE_MAX_OPERANDS] =
-      arena_alloc_array(l->arena, (size_t)region->n_stages, sizeof *weights);
-  for (int s = 0; s < region->n_stages; s++) {
-    make_stage_buffer(l, &region->stages[s]);
-    stages[s] = program_stage(l, &region->stages[s]);
-    for (int o = 0; o < region->stages[s].compute.n_operands; o++)
-      if (region->stages[s].compute.operands[o].is_weight)
-        weights[s][o] =
-            weight_buffer(l, &region->stages[s], &region->stages[s].compute.operands[o]);
-  }
-  Calls calls = {0};
-  for (size_t i = 0; i < region->steps.len; i++) {
-    const Step *step = &region->steps.at[i];
-    const Made *known = NULL;
-    for (size_t k = 0; k < made[step->stage].len && !known; k++)
-      if (same_class(&region->stages[step->stage], &made[step->stage].at[k].step, step))
-        known = &made[step->stage].at[k];
-    if (!known) {
-      Made new = {.step = *step};
-      int64_t lo, hi;
-      first_rows(region, step, &lo, &hi);
-      new.call.kernel = make_kernel(l, &region->stages[step->stage], weights[step->stage],
-                                    step->rows, lo, hi, &new.call.arguments);
-      VEC_PUSH(l->arena, made[step->stage], new);
-      known = &made[step->stage].at[made[step->stage].len - 1];
-    }
-    Call call = known->call;
-    call.first = step->first;
-    call.stage = stages[step->stage];
-    VEC_PUSH(l->arena, calls, call);
-  }
-  push_calls(l, &calls);
 }
 
 /* ---- the header's layer table ---- */

@@ -9,6 +9,7 @@
  *
  *     region conv0
  *     region separable0.depthwise0:1 separable0.conv0:1   // :rows of a step; none: all rows
+ *     region conv1 depthwise1/channels:64                 // how a stage is divided for threads: see cuts.c
  *
  * Regions run in the order of the file, stages in the order of their line. */
 #include <stdlib.h>
@@ -168,9 +169,13 @@ static bool next_word(Reader *r, uint32_t *begin, uint32_t *end) {
   return true;
 }
 
-/* PATH or PATH:ROWS. */
+/* PATH or PATH:ROWS, and then perhaps /CUT. */
 static bool read_stage(Reader *r, Regions *regions, uint32_t begin, uint32_t end, bool *taken, Stage *stage) {
   const char *text = r->source->text;
+  uint32_t word_end = end;
+  while (end > begin && text[end - 1] != '/')
+    end--;
+  end = end > begin ? end - 1 : word_end;
   uint32_t name_end = end;
   int64_t rows = 0;
   for (uint32_t i = end; i > begin; i--)
@@ -197,7 +202,8 @@ static bool read_stage(Reader *r, Regions *regions, uint32_t begin, uint32_t end
     stage_init(regions->arena, stage, node);
     if (rows)
       stage->step_rows = rows < stage->rows ? rows : stage->rows;
-    return true;
+    stage->loc = loc_at(r, begin, word_end);
+    return end == word_end || stage_read_cut(regions->arena, r->diag, loc_at(r, end + 1, word_end), stage);
   }
   region_unknown_path(regions, r->diag, loc_at(r, begin, name_end));
   return false;
@@ -246,7 +252,7 @@ static bool read_line(Reader *r, Regions *regions, bool *taken) {
   for (int s = 0; s < region->n_stages; s++)
     if (!check_order(regions, region, s, r->diag, loc_at(r, line, r->at)))
       return false;
-  return true;
+  return region_check_cuts(regions, region, r->diag);
 }
 
 static bool read_regions(Regions *regions, Diag *diag, const Source *file) {

@@ -1,6 +1,6 @@
 /* Regions as text. The `region` lines are what --regions reads; all else is
  * comment. The first
- * steps are shown as STAGE[first..end). */
+ * steps are shown as STAGE[first..end), behind | those of the next part. */
 #include "region/region.h"
 
 static const char *storage_text(Arena *arena, const Stage *stage) {
@@ -13,6 +13,38 @@ static const char *storage_text(Arena *arena, const Stage *stage) {
     return "output";
   }
   return "";
+}
+
+/* Behind a path on a region's line: how it is divided. */
+static void print_cut(Writer *w, const Stage *stage) {
+  switch (stage->cut) {
+  case CUT_CHOOSE:
+    return;
+  case CUT_NONE:
+    write_text(w, "/whole");
+    return;
+  case CUT_ROWS:
+    write_f(w, "/rows:%lld", (long long)stage->part_size);
+    return;
+  case CUT_PIXELS:
+    write_f(w, "/pixels:%lld", (long long)stage->part_size);
+    return;
+  case CUT_CHANNELS:
+    write_f(w, "/channels:%lld", (long long)stage->part_size);
+    return;
+  }
+}
+
+static void print_parts(Writer *w, const Region *region) {
+  if (region_parts(region) > 1)
+    write_f(w, "//   %d parts of %lld rows at the same time\n", region_parts(region),
+            (long long)region->stages[region->n_stages - 1].part_size);
+  for (int s = 0; s < region->n_stages; s++) {
+    const Stage *stage = &region->stages[s];
+    if (stage_parts(stage) > 1)
+      write_f(w, "//   %s: %d parts of %lld %s at the same time\n", stage->node->path, stage_parts(stage),
+              (long long)stage->part_size, stage->cut == CUT_PIXELS ? "pixels" : "channels");
+  }
 }
 
 static void print_stage(Writer *w, const Stage *stage) {
@@ -44,17 +76,19 @@ void region_print(Writer *w, const Regions *regions) {
       write_f(w, " %s", stage->node->path);
       if (stage->step_rows != stage->rows)
         write_f(w, ":%lld", (long long)stage->step_rows);
+      print_cut(w, stage);
     }
     write_text(w, "\n");
     for (int s = 0; s < region->n_stages; s++)
       print_stage(w, &region->stages[s]);
+    print_parts(w, region);
     enum { SHOWN = 12 };
     if (region->steps.len == 0)
       continue;
     write_f(w, "//   %zu step%s:", region->steps.len, region->steps.len == 1 ? "" : "s");
     for (size_t i = 0; i < region->steps.len && i < SHOWN; i++) {
       const Step *step = &region->steps.at[i];
-      write_f(w, " %d[%lld..%lld)", step->stage, (long long)step->first, (long long)(step->first + step->rows));
+      write_f(w, "%s %d[%lld..%lld)", i && step->part != step[-1].part ? " |" : "", step->stage, (long long)step->first, (long long)(step->first + step->rows));
     }
     write_text(w, region->steps.len > SHOWN ? " ...\n" : "\n");
   }

@@ -25,6 +25,79 @@ void stage_rows_read(const Stage *stage, int o, int64_t first, int64_t rows, int
   compute_rows_read(&stage->compute, o, first, rows, begin, end);
 }
 
+/* ---- parts ---- */
+
+int64_t stage_cut_extent(const Stage *stage, Cut cut) {
+  switch (cut) {
+  case CUT_CHOOSE:
+  case CUT_NONE:
+    return 0;
+  case CUT_ROWS:
+    return stage->rows;
+  case CUT_PIXELS:
+    return stage->rows * stage->compute.out[DIM_X];
+  case CUT_CHANNELS:
+    return stage->compute.out[DIM_C];
+  }
+  return 0;
+}
+
+static int parts_of(const Stage *stage) {
+  int64_t extent = stage_cut_extent(stage, stage->cut);
+  return extent && stage->part_size ? (int)((extent + stage->part_size - 1) / stage->part_size) : 1;
+}
+
+int stage_parts(const Stage *stage) { return stage->cut == CUT_ROWS ? 1 : parts_of(stage); }
+
+int region_parts(const Region *region) {
+  const Stage *last = &region->stages[region->n_stages - 1];
+  return last->cut == CUT_ROWS ? parts_of(last) : 1;
+}
+
+void region_part_rows(const Region *region, int part, int64_t *first, int64_t *end) {
+  const Stage *last = &region->stages[region->n_stages - 1];
+  int64_t size = region_parts(region) > 1 ? last->part_size : last->rows;
+  *first = part * size;
+  *end = *first + size < last->rows ? *first + size : last->rows;
+}
+
+void region_first_rows(const Region *region, int64_t first, int64_t *firsts) {
+  for (int s = region->n_stages - 1; s >= 0; s--) {
+    const Stage *stage = &region->stages[s];
+    bool read = false;
+    firsts[s] = s == region->n_stages - 1 ? first : 0;
+    for (int r = s + 1; first > 0 && r < region->n_stages; r++)
+      for (int o = 0; o < region->stages[r].compute.n_operands; o++) {
+        if (stage_operand_tensor(&region->stages[r], o) != stage->node->output)
+          continue;
+        int64_t begin, end;
+        stage_rows_read(&region->stages[r], o, firsts[r], 1, &begin, &end);
+        firsts[s] = !read || begin < firsts[s] ? begin : firsts[s];
+        read = true;
+      }
+    if (read)
+      firsts[s] -= firsts[s] % stage->step_rows;
+  }
+}
+
+bool region_read_outside(const Region *region, int s) {
+  const GTensor *tensor = region->stages[s].node->output;
+  int inside = 0;
+  for (int i = 0; i < region->n_stages; i++)
+    for (int k = 0; k < region->stages[i].node->n_inputs; k++)
+      inside += region->stages[i].node->inputs[k] == tensor;
+  return tensor->output >= 0 || tensor->n_uses == 0 || inside < tensor->n_uses;
+}
+
+bool region_in_single_steps(const Region *region) {
+  for (int s = 0; s < region->n_stages; s++)
+    if (region->stages[s].step_rows != region->stages[s].rows)
+      return false;
+  return true;
+}
+
+/* ---- flat walks ---- */
+
 static bool reads_own_pixel(const Stage *stage, int o) {
   const Operand *operand = &stage->compute.operands[o];
   int n = DIM_R + stage->compute.n_reduce;

@@ -4,12 +4,19 @@
  * A region is a chain (or small DAG) of stages, one graph node each. To make
  * rows of a later stage, earlier stages make the rows it needs; those rows live
  * in a ring. The row schedule is data: steps (stage, first row, rows), computed
- * by simulating the chain, executed in order. Nothing is made twice.
+ * by simulating the chain, executed in order.
  *
- * Invariants (region_verify, which replays the steps): every node is in one
- * region; operands come from earlier regions or earlier stages; each stage makes
- * its rows in order, once; every row that a step reads has been made and is
- * still in its ring; rows that somebody outside reads are all made. */
+ * For several threads a region is divided in one of two ways. By rows: each part
+ * makes its own rows of the last stage, with a row schedule and rings of its own;
+ * rows of earlier stages that two parts need are made by both, and nothing else is
+ * made twice. Or, where every stage makes all rows in one step, stage by stage:
+ * each part makes its own pixels or channels of the stage.
+ *
+ * Invariants (region_verify, which replays the steps of each part): every node is
+ * in one region; operands come from earlier regions or earlier stages; each stage
+ * makes its rows in order, once in a part; every row that a step reads has been made
+ * in its part and is still in its ring; rows that somebody outside reads are all
+ * made, by one part each. */
 #ifndef MNCC_REGION_REGION_H
 #define MNCC_REGION_REGION_H
 
@@ -23,6 +30,15 @@ typedef enum Storage {
   STORAGE_OUTPUT  /* the caller's memory */
 } Storage;
 
+/* How a stage is divided. Parts are of equal size, the last of what is left. */
+typedef enum Cut {
+  CUT_CHOOSE,  /* nothing is said, or nothing was chosen: not divided */
+  CUT_NONE,    /* not divided, and not to be */
+  CUT_ROWS,    /* of a region's last stage: the region is divided by rows */
+  CUT_PIXELS,  /* the stage by itself; it is flat */
+  CUT_CHANNELS /* the stage by itself */
+} Cut;
+
 typedef struct Stage {
   const Node *node;
   Compute compute;
@@ -35,11 +51,15 @@ typedef struct Stage {
   bool flat;            /* rows and columns are walked as one dimension of pixels */
   int64_t weight_block; /* weights with the output channel last are stored in blocks of so many channels, [C/B, ..., B];
                          * 0: as the operator packs them */
+  Cut cut;
+  int64_t part_size;    /* rows, pixels or channels of one part */
+  Loc loc;              /* in a regions file; else its source is null */
   bool border_kernels;  /* rows at the upper and lower border get kernels of their own, with constant bounds */
 } Stage;
 
 typedef struct Step {
   int stage;
+  int part; /* of a region that is divided by rows; else 0 */
   int64_t first, rows;
 } Step;
 
@@ -54,6 +74,7 @@ typedef struct Regions {
   const Graph *graph;
   const Target *target;
   int threads;              /* workers to divide the work for */
+  bool divided;             /* region_divide_stages has run */
   VEC(Region *) regions; /* in execution order */
 } Regions;
 
@@ -69,7 +90,9 @@ typedef struct RegionOptions {
 Regions *region_build(Arena *arena, Diag *diag, const Graph *graph, const Target *target, const RegionOptions *options);
 
 /* Passes, a file each. */
+void region_divide_rows(Regions *regions); /* which regions are divided by rows; before their row schedule */
 void region_schedule_rows(Regions *regions);  /* steps and ring sizes, by simulation */
+void region_divide_stages(Regions *regions, Diag *diag); /* stages by rows, pixels or channels; after their loop schedules */
 void region_choose_schedules(Regions *regions); /* loop schedules where none is set */
 bool region_read_schedules(Regions *regions, Diag *diag, const Source *file); /* --schedule */
 void region_share_memory(Regions *regions);   /* in_place */
@@ -84,6 +107,20 @@ void region_verify(const Regions *regions);
 
 /* ---- questions ---- */
 
+/* What a cut counts: rows, pixels or channels of the stage; 0 if it is not divided. */
+int64_t stage_cut_extent(const Stage *stage, Cut cut);
+/* Parts of a stage that is divided by itself, or 1. */
+int stage_parts(const Stage *stage);
+/* Parts of a region that is divided by rows, or 1; and the rows [*first, *end) of the last stage that one of them makes. */
+int region_parts(const Region *region);
+void region_part_rows(const Region *region, int part, int64_t *first, int64_t *end);
+/* The first row of each stage that is made for rows [first, ...) of the last one: a multiple of its step's. */
+void region_first_rows(const Region *region, int64_t first, int64_t *firsts);
+/* Somebody outside the region reads the stage's result, or nobody at all does. */
+bool region_read_outside(const Region *region, int s);
+/* Every stage makes all its rows in one step. */
+bool region_in_single_steps(const Region *region);
+
 /* The stage of `region` whose output is tensor, or -1. */
 int region_stage_of(const Region *region, const GTensor *tensor);
 /* Tensor operand `o` of a stage (an index into compute.operands); null for a weight. */
@@ -91,6 +128,13 @@ const GTensor *stage_operand_tensor(const Stage *stage, int o);
 /* Rows [*begin, *end) of the operand's tensor that making rows [first, first + rows) reads; all of them if it is read
  * through another shape. */
 void stage_rows_read(const Stage *stage, int o, int64_t first, int64_t rows, int64_t *begin, int64_t *end);
+
+/* ---- regions files: how a stage is divided (cuts.c) ---- */
+
+/* Reads "rows:28", "pixels:98", "channels:256" or "whole", the text at loc. False after an error. */
+bool stage_read_cut(Arena *arena, Diag *diag, Loc loc, Stage *stage);
+/* What can be said before there are schedules: parts of the region fit together and to the threads. False after an error. */
+bool region_check_cuts(const Regions *regions, const Region *region, Diag *diag);
 
 /* The error for a path (the text at loc) that no node has. */
 void region_unknown_path(const Regions *regions, Diag *diag, Loc loc);

@@ -9,6 +9,10 @@ which mncc runs them, are cut into chains of 1 to 6 that become regions, with 1 
 run then computes, and in every --c-every'th case C built by gcc, must be what the default
 partition and schedule compute, bit for bit.
 
+With --threads the work is divided at random too, for 2 to 5 threads: regions by rows, and stages that
+make all rows at once into channels or pixels. What mncc refuses, for it knows who reads what, is
+taken back.
+
 Case K of a network is made from the seed --seed + K, whatever --cases says: a case that failed is
 repeated by --seed=S --cases=1. A campaign is --cases=10000. The files of a failing case stay in
 DIR; it is then cut down: regions and schedules that the failure does not need are taken out."""
@@ -70,21 +74,53 @@ def schedule(numbers, labels):
     return "; ".join(directives)
 
 
+def ceil_div(a, b):
+    return -(-a // b)
+
+
+def cuts(numbers, chains, shapes, threads):
+    """For each chain a list of the word behind each path, as "/rows:4", or ""."""
+    result = []
+    for chain in chains:
+        words = [""] * len(chain)
+        path, step = chain[-1]
+        height, width, channels = shapes[path]
+        whole = all(step is None or step >= shapes[path][0] for path, step in chain)
+        if numbers.random() < 0.5 and height > 1:
+            step = min(step or numbers.randint(1, height), height)
+            steps = ceil_div(height, step)
+            least = ceil_div(steps, threads)
+            words[-1] = f"/rows:{step * numbers.randint(least, max(least, steps - 1))}"
+            if chain[-1][1] is None:
+                chain[-1] = (path, step)
+        elif whole:
+            for i, (path, _) in enumerate(chain):
+                height, width, channels = shapes[path]
+                kind, extent = numbers.choice([("channels", channels), ("pixels", height * width), ("whole", 0)])
+                least = ceil_div(extent, threads)
+                words[i] = "/whole" if kind == "whole" else f"/{kind}:{numbers.randint(least, extent)}"
+        result.append(words)
+    return result
+
+
 class Case:
-    def __init__(self, numbers, labels):
+    def __init__(self, numbers, labels, shapes=None):
         self.chains = partition(numbers, list(labels))
+        self.threads = numbers.randint(2, 5) if shapes else 1
+        self.cuts = cuts(numbers, self.chains, shapes, self.threads) if shapes else None
         self.schedules = {path: schedule(numbers, labels[path])
                           for path in labels if numbers.random() < 0.7}
 
     def write(self, stem):
         with open(stem + ".regions", "w") as file:
-            for chain in self.chains:
-                words = [path + (f":{rows}" if rows else "") for path, rows in chain]
+            for k, chain in enumerate(self.chains):
+                behind = self.cuts[k] if self.cuts else [""] * len(chain)
+                words = [path + (f":{rows}" if rows else "") + cut for (path, rows), cut in zip(chain, behind)]
                 file.write(" ".join(["region"] + words) + "\n")
         with open(stem + ".schedule", "w") as file:
             for path, text in self.schedules.items():
                 file.write(f"{path}: {text}\n")
-        return ["--regions", stem + ".regions", "--schedule", stem + ".schedule"]
+        return ["--regions", stem + ".regions", "--schedule", stem + ".schedule", f"--threads={self.threads}"]
 
 
 class Network:
@@ -104,6 +140,7 @@ class Network:
         self.jit = Jit(options.mncc, self.file, self.arguments, work, self.inputs, self.outputs, data)
         self.want = self.jit.run("default")
         self.labels = self.find_labels()
+        self.divided = [0, 0]
 
     def path(self, name):
         return os.path.join(self.work, name)
@@ -112,6 +149,10 @@ class Network:
         """The labels of each operator's loops before any schedule, from the loops themselves."""
         text = run([self.options.mncc, self.file] + self.arguments + ["--no-fuse", "--emit=regions"])
         paths = re.findall(r"^region (\S+)$", text, re.M)
+        self.shapes = {}
+        for path, dims in re.findall(r"^//   (\S+): \w+\[([^\]]+)\]", text, re.M):
+            numbers = [int(d) for d in dims.split(",")]
+            self.shapes[path] = [1] * (3 - len(numbers)) + numbers
         with open(self.path("none.schedule"), "w") as file:
             file.write("".join(f"{path}:\n" for path in paths))
         text = run([self.options.mncc, self.file] + self.arguments +
@@ -135,13 +176,28 @@ class Network:
             run([self.options.mncc, self.file] + self.arguments + extra +
                 ["--prefix", PREFIX, "-o", self.path("model.c")])
             run([self.options.cc, "-std=c99"] + self.options.c_flags.split() + [
-                "-I", self.work, self.path("main.c"), self.path("model.c"), "-o", self.path("model")])
+                "-I", self.work, self.path("main.c"), self.path("model.c"), "-o", self.path("model"), "-pthread"])
             run([self.path("model"), self.path("in.bin"), self.path("out.bin")])
             problem = compare_bits(self.outputs, read_two_runs(self.path("out.bin"), self.outputs),
                                    self.want)
             return f"C: {problem}" if problem else None
         except Failure as failure:
             return str(failure)
+
+    def take_back(self, case, stem):
+        """Drops the cuts that mncc refuses."""
+        for _ in range(200):
+            try:
+                text = run([self.options.mncc, self.file] + self.arguments + case.write(stem) + ["--emit=regions"])
+                self.divided[0] += len(re.findall(r"parts of \d+ rows at", text))
+                self.divided[1] += len(re.findall(r"parts of \d+ (pixels|channels) at", text))
+                return
+            except Failure as failure:
+                line = re.search(r"\.regions:(\d+):\d+: error: ", str(failure))
+                if not line:
+                    raise
+                case.cuts[int(line[1]) - 1] = ["/whole"] * len(case.chains[int(line[1]) - 1])
+        raise Failure("mncc refuses all ways to divide the work")
 
     def reduce(self, case, stem, with_c):
         """Takes out what the failure does not need."""
@@ -160,6 +216,9 @@ class Network:
         i = 0
         while i < len(case.chains):
             chain = case.chains[i]
+            if case.cuts:
+                i += 1
+                continue
             case.chains[i:i + 1] = [[(path, None)] for path, _ in chain]
             if len(chain) > 1 and not self.problem(case, stem, with_c):
                 case.chains[i:i + len(chain)] = [chain]
@@ -170,11 +229,13 @@ class Network:
         """Failures of all cases, as texts."""
         failures, regions, longest = [], 0, 0
         for seed in range(self.options.seed, self.options.seed + self.options.cases):
-            case = Case(random.Random(f"{os.path.basename(self.file)} {seed}"), self.labels)
+            case = Case(random.Random(f"{os.path.basename(self.file)} {seed}"), self.labels, self.shapes if self.options.threads else None)
             regions += len(case.chains)
             longest = max([longest] + [len(chain) for chain in case.chains])
             with_c = bool(self.options.c_every) and seed % self.options.c_every == 0
             stem = self.path(f"case{seed}")
+            if case.cuts:
+                self.take_back(case, stem)
             problem = self.problem(case, stem, with_c)
             if problem:
                 if self.options.reduce:
@@ -186,6 +247,10 @@ class Network:
                 os.remove(stem + ".schedule")
         print(f"{self.text}: {self.options.cases} cases, {regions} regions, the longest of "
               f"{longest} operators", flush=True)
+        if self.options.threads:
+            print(f"{self.text}: {self.divided[0]} regions divided by rows, {self.divided[1]} stages by themselves", flush=True)
+            if not all(self.divided):
+                failures.append(f"{self.text}: nothing was divided in one of the ways")
         return failures
 
 
@@ -198,6 +263,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--c-every", type=int, default=8, help="0: never")
     parser.add_argument("--c-flags", default="-O3 -march=native")
+    parser.add_argument("--threads", action="store_true", help="divide the work at random")
     parser.add_argument("--no-reduce", dest="reduce", action="store_false",
                         help="leave failing cases as they are")
     parser.add_argument("networks", nargs="+")

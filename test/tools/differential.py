@@ -4,7 +4,7 @@
     differential.py --mncc=MNCC --cc=gcc --clang=clang-19 --work=DIR NET.mn 'NET.mn --alpha 1/2' ...
 
 A network may be followed by options for mncc, the whole quoted. For each: the C that mncc writes
-(weights as constants and as a blob, operators fused and not) built by gcc and clang with and
+(weights as constants and as a blob, operators fused and not, divided for threads) built by gcc and clang with and
 without optimisation and under sanitizers; mncc's own objects; and mncc run. All on one random
 input. The results must be the same bits, and equal to the reference evaluator's within
 --bound, relative to an output's largest magnitude: both round to float, the one after every
@@ -24,8 +24,11 @@ from networks import (PREFIX, SANITIZE, WARNINGS, Failure, Jit, compare_bits, ha
 FORMS = [("fused", []),
          ("unfused", ["--no-fuse"]),
          ("blob", ["--weights-as=blob"]),
-         ("unfused-blob", ["--no-fuse", "--weights-as=blob"])]
+         ("unfused-blob", ["--no-fuse", "--weights-as=blob"]),
+         ("threads", ["--threads=3"]),
+         ("threads-blob", ["--threads=2", "--weights-as=blob"])]
 C99 = ["-std=c99"]
+THREADS = (2, 4, 64) # of mncc run, beside those of the forms
 
 
 def c_builds(form, options):
@@ -35,7 +38,8 @@ def c_builds(form, options):
            ("sanitized", C99 + SANITIZE)]
     clang = [("-O0", C99 + ["-O0"]), ("-O2", C99 + ["-O2"]), ("sanitized", C99 + SANITIZE)]
     wanted = {"fused": (gcc, clang), "unfused": (gcc[3:], clang[1:2]),
-              "blob": (gcc[1:2], []), "unfused-blob": (gcc[1:2], [])}[form]
+              "blob": (gcc[1:2], []), "unfused-blob": (gcc[1:2], []),
+              "threads": (gcc[1:2], clang[1:]), "threads-blob": (gcc[1:2], [])}[form]
     if options.few and form == "fused":
         wanted = gcc[2:], clang[:1]
     elif options.few:
@@ -87,7 +91,7 @@ class Model:
         blob = "blob" in os.path.basename(folder)
         binary = os.path.join(folder, f"run-{compiler}-{name}".replace("/", "_").replace(" ", ""))
         run([compiler] + flags + ["-I", folder, self.path("main_blob.c" if blob else "main.c"),
-                                  os.path.join(folder, source), "-o", binary])
+                                  os.path.join(folder, source), "-o", binary, "-pthread"])
         command = [binary, self.path("in.bin"), binary + ".out"]
         if blob:
             command.append(os.path.join(folder, "model.bin"))
@@ -96,7 +100,7 @@ class Model:
 
     def ways(self):
         """(name, function that returns the outputs), all but the first form's C to be emitted yet."""
-        for form, extra in FORMS[:3] if self.options.few else FORMS:
+        for form, extra in FORMS[:3] + FORMS[4:5] if self.options.few else FORMS:
             folder = self.path(form) if form == "fused" else self.emit(form, extra, False)
             for name, compiler, flags in c_builds(form, self.options):
                 yield (f"{form}, {compiler} {name}",
@@ -112,6 +116,9 @@ class Model:
             yield "fused, mncc run", lambda: jit.run("jit")
             yield "unfused, mncc run", lambda: jit.run("jit-unfused", ["--no-fuse"])
             yield "fused, mncc run -O0", lambda: jit.run("jit-O0", ["-O0"])
+            for n in THREADS:
+                yield (f"fused, mncc run --threads={n}",
+                       lambda n=n: jit.run(f"jit-threads-{n}", [f"--threads={n}"]))
 
     def check(self, pool):
         """Failures, the number of ways, the difference from the evaluator."""
@@ -163,7 +170,7 @@ def check_warnings(options, text, work):
                       (cxx_of(options.clang), ["-x", "c++", "-std=c++11"])]
     march = [f"-march={options.march}"] if options.march else []
     for form, extra in FORMS:
-        if form not in ("fused", "blob"):
+        if form not in ("fused", "blob", "threads"):
             continue
         folder = model.emit(form, extra, False)
         # The header alone, included twice, before anything else.

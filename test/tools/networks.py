@@ -120,6 +120,39 @@ class Jit:
         return path if os.path.exists(path) else f"{stem}.{name[:-1]}.npy"
 
 
+# A thread for each branch.
+SPAWN = """
+#include <pthread.h>
+
+typedef struct Started {
+  pthread_t thread;
+  void (*task)(void *, int);
+  void *context;
+  int index;
+} Started;
+
+static void *start(void *argument) {
+  Started *started = (Started *)argument;
+  started->task(started->context, started->index);
+  return NULL;
+}
+
+static void spawn(void *self, int n, void (*task)(void *, int), void *context) {
+  Started *started = (Started *)malloc((size_t)n * sizeof *started);
+  (void)self;
+  if (!started) exit(3);
+  for (int i = n - 1; i >= 0; i--) {
+    started[i].task = task;
+    started[i].context = context;
+    started[i].index = i;
+    if (pthread_create(&started[i].thread, NULL, start, &started[i]) != 0) exit(3);
+  }
+  for (int i = 0; i < n; i++) pthread_join(started[i].thread, NULL);
+  free(started);
+}
+"""
+
+
 # Memory of exactly the size that the model asks for, between guard bytes: the address sanitizer
 # is told to stop at any access to them; elsewhere they are looked at after the run.
 HARNESS = """
@@ -187,7 +220,10 @@ static void read_area(const Area *a, FILE *file) {
 def harness(inputs, outputs, blob):
     """A program IN OUT [BLOB]: reads all inputs from one file, writes all outputs to another."""
     up = PREFIX.upper()
-    text = [HARNESS, "int main(int argc, char **argv) {", f"  if (argc != {4 if blob else 3})",
+    # The first run has its parts one after the other, the second each in a thread of its own.
+    text = [HARNESS, f"#if defined({up}_THREADS)", SPAWN, f"static const {PREFIX}_parallel threads = {{spawn, NULL}};",
+            "#define THREADS(times) (times) ? &threads : NULL,", "#else", "#define THREADS(times)", "#endif",
+            "int main(int argc, char **argv) {", f"  if (argc != {4 if blob else 3})",
             "    return 13;", '  FILE *in = fopen(argv[1], "rb"), *out = fopen(argv[2], "wb");',
             "  if (!in || !out)", "    return 14;"]
     # 0xff everywhere is a NaN: what is read before it was written shows in the results.
@@ -212,7 +248,7 @@ def harness(inputs, outputs, blob):
         arguments.append(f"({elem} *)(void *)out{i}.at")
     # Twice, on what the first run left behind: nothing may stay between runs.
     text += ["  for (int times = 0; times < 2; times++) {",
-             f"    {PREFIX}_run({', '.join(arguments)});"]
+             f"    {PREFIX}_run(THREADS(times) {', '.join(arguments)});"]
     for i, port in enumerate(outputs):
         text.append(f"    fwrite(out{i}.at, 1, out{i}.size, out);")
     text.append("  }")

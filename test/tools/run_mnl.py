@@ -23,6 +23,8 @@ with fewer compilers each."""
 import argparse, os, re, shlex, struct, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 
+from networks import SPAWN
+
 WARNINGS = ("-Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wdouble-promotion -Wcast-align "
             "-Wundef -Wvla -pedantic -Werror").split()
 # What /proc/cpuinfo must list, and the compilers' option.
@@ -82,39 +84,6 @@ def parse(path):
     program = re.search(r"^\s*program\s+(\w+)", text, re.M)
     threads = re.search(r"^\s*threads\s+(\d+)", text, re.M)
     return program[1], ports, given, expected, bool(threads)
-
-
-# A thread for each branch.
-SPAWN = """
-#include <pthread.h>
-
-typedef struct Started {
-  pthread_t thread;
-  void (*task)(void *, int);
-  void *context;
-  int index;
-} Started;
-
-static void *start(void *argument) {
-  Started *started = (Started *)argument;
-  started->task(started->context, started->index);
-  return NULL;
-}
-
-static void spawn(void *self, int n, void (*task)(void *, int), void *context) {
-  Started *started = (Started *)malloc((size_t)n * sizeof *started);
-  (void)self;
-  if (!started) exit(3);
-  for (int i = n - 1; i >= 0; i--) {
-    started[i].task = task;
-    started[i].context = context;
-    started[i].index = i;
-    if (pthread_create(&started[i].thread, NULL, start, &started[i]) != 0) exit(3);
-  }
-  for (int i = 0; i < n; i++) pthread_join(started[i].thread, NULL);
-  free(started);
-}
-"""
 
 
 def harness(prefix, ports, given, threads):

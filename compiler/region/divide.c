@@ -1,0 +1,295 @@
+/* Two passes: the work is divided for several threads.
+ *
+ * divide-rows, before the row schedule, decides which regions are divided by rows: every thread runs a row pipeline
+ * of its own, from input rows to output rows, in one parallel step. Rows of inner stages that two parts need are
+ * made by both. divide-stages, when schedules are known, divides what makes all rows in one step, stage by
+ * stage: into rows, pixels (where they are walked as one dimension) or channels, in whole tiles of the schedule.
+ *
+ * Both go by one cost, in multiply-adds that one core does in its vectors: the work of the largest part, the weights
+ * that it reads, and a fixed price of every parallel step. Where that is no less than the work undivided,
+ * one thread does it. Nothing here changes what is computed: every element keeps the order of its sum. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "region/region.h"
+
+/* ---- cost ---- */
+
+/* Multiply-adds that a core does in the time that a parallel step costs: waking, waiting, and work that is not
+ * quite even; some 1.5 us at 3 GHz. */
+static double step_price(const Target *target) {
+  double lanes = (double)target->vector_bytes / 4;
+  return 4500 * lanes * (target->l1_bytes ? 2 : 0.5);
+}
+
+static bool reads_many_channels(const Compute *compute) {
+  for (int o = 0; o < compute->n_operands; o++)
+    if (!compute->operands[o].is_weight && !access_uses(&compute->operands[o].access[2], DIM_C))
+      return true;
+  return false;
+}
+
+/* Of one element of the result. Sums over channels run at full speed, others wait for their loads. */
+static double element_work(const Compute *compute) {
+  double points = 1;
+  for (int r = 0; r < compute->n_reduce; r++)
+    points *= (double)compute->reduce[r];
+  return points * (compute->multiply_add && reads_many_channels(compute) ? 1 : 3) + 4;
+}
+
+static double weight_bytes_read(const Compute *compute, double share) {
+  double bytes = 0;
+  for (int o = 0; o < compute->n_operands; o++) {
+    const Operand *operand = &compute->operands[o];
+    double elems = 4 * share;
+    for (int i = 0; operand->is_weight && i < operand->rank; i++)
+      elems *= (double)operand->dims[i];
+    bytes += operand->is_weight ? elems : 0;
+  }
+  return bytes;
+}
+
+/* `elements` of the stage's result, for which `share` of its weights are read: the weights come from far away, at some
+ * 16 bytes a cycle, mostly in the shadow of the arithmetic. */
+static double part_work(const Stage *stage, double elements, double share) {
+  double work = elements * element_work(&stage->compute), bytes = weight_bytes_read(&stage->compute, share);
+  return (work > 2 * bytes ? work : 2 * bytes) + bytes / 4;
+}
+
+static double row_elements(const Stage *stage) { return (double)(stage->compute.out[1] * stage->compute.out[2]); }
+
+static double whole_work(const Region *region) {
+  double work = 0;
+  for (int s = 0; s < region->n_stages; s++)
+    work += part_work(&region->stages[s], (double)region->stages[s].rows * row_elements(&region->stages[s]), 1);
+  return work;
+}
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* The size of a part: as many units as the busiest of the threads needs to make. */
+static int64_t part_size(int64_t extent, int64_t unit, int threads) { return ceil_div(ceil_div(extent, unit), threads) * unit; }
+
+/* ---- by rows ---- */
+
+/* A step that divides `rows`, near `step`: rather somewhat longer, which leaves the first cache, than shorter, whose few
+ * pixels fill no tiles and read the weights more often. */
+static int64_t nearest_step(int64_t rows, int64_t step) {
+  int64_t best = 1;
+  for (int64_t n = 1; n <= rows; n++) {
+    double far = n > step ? (double)n / (double)step : 2 * (double)step / (double)n;
+    double found = best > step ? (double)best / (double)step : 2 * (double)step / (double)best;
+    if (rows % n == 0 && (far < found || n == step))
+      best = n;
+    if (best == step)
+      break;
+  }
+  return best;
+}
+
+/* Steps of all stages for parts of `rows` rows, in the proportions that they have. */
+static void fit_steps(Region *region, int64_t rows) {
+  Stage *last = &region->stages[region->n_stages - 1];
+  int64_t before = last->step_rows, after = nearest_step(rows, before);
+  for (int s = 0; s < region->n_stages; s++) {
+    Stage *stage = &region->stages[s];
+    if (stage->step_rows * after % before == 0 && stage->step_rows * after / before <= stage->rows)
+      stage->step_rows = stage->step_rows * after / before;
+  }
+}
+
+/* The largest number of rows that a part makes of each stage, in steps; the last stage's are `rows`. */
+static void most_rows(const Region *region, int64_t rows, int64_t *most) {
+  for (int s = region->n_stages - 1; s >= 0; s--) {
+    const Stage *stage = &region->stages[s];
+    most[s] = s == region->n_stages - 1 ? rows : 0;
+    for (int r = s + 1; r < region->n_stages; r++)
+      for (int o = 0; o < region->stages[r].compute.n_operands; o++) {
+        if (stage_operand_tensor(&region->stages[r], o) != stage->node->output)
+          continue;
+        int64_t begin, end, middle = (region->stages[r].rows - most[r]) / 2;
+        stage_rows_read(&region->stages[r], o, middle > 0 ? middle : 0, most[r], &begin, &end);
+        most[s] = end - begin > most[s] ? end - begin : most[s];
+      }
+    most[s] = ceil_div(most[s], stage->step_rows) * stage->step_rows;
+    most[s] = most[s] < stage->rows ? most[s] : stage->rows;
+  }
+}
+
+static double rows_cost(const Regions *regions, const Region *region, int64_t rows) {
+  int64_t *most = ARENA_ARRAY(regions->arena, int64_t, region->n_stages);
+  most_rows(region, rows, most);
+  double cost = step_price(regions->target);
+  for (int s = 0; s < region->n_stages; s++)
+    cost += part_work(&region->stages[s], (double)most[s] * row_elements(&region->stages[s]), 1);
+  return cost;
+}
+
+/* What divide-stages will do to a stage, guessed before there are schedules: whole pairs of vectors of channels. */
+static double stages_cost(const Regions *regions, const Region *region) {
+  double cost = 0;
+  for (int s = 0; s < region->n_stages; s++) {
+    const Stage *stage = &region->stages[s];
+    double elements = (double)stage->rows * row_elements(stage), channels = (double)stage->compute.out[DIM_C];
+    double share = (double)part_size(stage->compute.out[DIM_C], regions->target->vector_bytes / 2, regions->threads) / channels;
+    double whole = part_work(stage, elements, 1);
+    double divided = step_price(regions->target) + part_work(stage, elements * share, share);
+    cost += share < 1 && divided < whole ? divided : whole;
+  }
+  return cost;
+}
+
+static bool may_divide_rows(const Region *region) {
+  for (int s = 0; s < region->n_stages; s++) {
+    const Stage *stage = &region->stages[s];
+    if (stage->cut != CUT_CHOOSE || (s < region->n_stages - 1 && region_read_outside(region, s)))
+      return false;
+  }
+  return region->stages[region->n_stages - 1].rows > 1;
+}
+
+static void divide_region(const Regions *regions, Region *region) {
+  bool alone = region->n_stages == 1 && region_in_single_steps(region); /* divide-stages knows more */
+  if (alone || !may_divide_rows(region))
+    return;
+  Stage *last = &region->stages[region->n_stages - 1];
+  int64_t rows = part_size(last->rows, 1, regions->threads);
+  double otherwise = whole_work(region);
+  if (region_in_single_steps(region)) {
+    double stages = stages_cost(regions, region);
+    otherwise = stages < otherwise ? stages : otherwise;
+  }
+  int64_t *steps = ARENA_ARRAY(regions->arena, int64_t, region->n_stages);
+  for (int s = 0; s < region->n_stages; s++)
+    steps[s] = region->stages[s].step_rows;
+  fit_steps(region, rows);
+  if (rows_cost(regions, region, rows) < otherwise) {
+    last->cut = CUT_ROWS;
+    last->part_size = rows;
+    return;
+  }
+  for (int s = 0; s < region->n_stages; s++)
+    region->stages[s].step_rows = steps[s];
+}
+
+void region_divide_rows(Regions *regions) {
+  for (size_t r = 0; regions->threads > 1 && r < regions->regions.len; r++)
+    divide_region(regions, regions->regions.at[r]);
+}
+
+/* ---- stage by stage ---- */
+
+/* N of the first "split LABEL N" of a schedule, or 1. */
+static int64_t split_of(const char *schedule, const char *label) {
+  size_t length = strlen(label);
+  for (const char *at = schedule; at && (at = strstr(at, "split ")) != NULL;) {
+    at += strlen("split ");
+    if (strncmp(at, label, length) == 0 && at[length] == ' ')
+      return strtoll(at + length, NULL, 10);
+  }
+  return 1;
+}
+
+static int64_t unit_of(const Stage *stage, Cut cut) {
+  switch (cut) {
+  case CUT_CHOOSE:
+  case CUT_NONE:
+  case CUT_ROWS:
+    return 1;
+  case CUT_PIXELS:
+    return split_of(stage->schedule, "x");
+  case CUT_CHANNELS:
+    return stage->weight_block ? stage->weight_block : split_of(stage->schedule, "c");
+  }
+  return 1;
+}
+
+static bool may_cut(const Region *region, const Stage *stage, Cut cut) {
+  switch (cut) {
+  case CUT_CHOOSE:
+  case CUT_NONE:
+    return true;
+  case CUT_ROWS: /* what is flat is divided into pixels */
+    return region->n_stages == 1 && !stage->flat;
+  case CUT_PIXELS:
+    return stage->flat;
+  case CUT_CHANNELS: /* a border inside the channels has loops of its own, which a part would cut again */
+    return !compute_may_leave(&stage->compute, DIM_C);
+  }
+  return false;
+}
+
+static double cut_cost(const Regions *regions, const Stage *stage, Cut cut, int64_t size) {
+  double elements = (double)stage->rows * row_elements(stage), share = (double)size / (double)stage_cut_extent(stage, cut);
+  return step_price(regions->target) + part_work(stage, elements * share, cut == CUT_CHANNELS ? share : 1);
+}
+
+static void choose_cut(const Regions *regions, const Region *region, Stage *stage) {
+  static const Cut cuts[] = {CUT_ROWS, CUT_PIXELS, CUT_CHANNELS};
+  double best = part_work(stage, (double)stage->rows * row_elements(stage), 1);
+  for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+    int64_t extent = stage_cut_extent(stage, cuts[i]), size = part_size(extent, unit_of(stage, cuts[i]), regions->threads);
+    if (size >= extent || !may_cut(region, stage, cuts[i]))
+      continue;
+    double cost = cut_cost(regions, stage, cuts[i], size);
+    if (cost < best) {
+      best = cost;
+      stage->cut = cuts[i];
+      stage->part_size = size;
+    }
+  }
+}
+
+/* What a regions file asks for must suit the schedule. */
+static bool check_wanted(const Region *region, const Stage *stage, Diag *diag) {
+  if (stage->cut == CUT_NONE || stage->cut == CUT_ROWS)
+    return true;
+  if (!may_cut(region, stage, stage->cut)) {
+    diag_error(diag, stage->loc, stage->cut == CUT_PIXELS
+                                     ? "'%s' cannot be divided into pixels, which its schedule does not walk as one dimension"
+                                     : "'%s' cannot be divided into channels: its operands have borders there",
+               stage->node->path);
+    return false;
+  }
+  if (stage->cut == CUT_CHANNELS && stage->weight_block && stage->part_size % stage->weight_block != 0) {
+    diag_error(diag, stage->loc, "the weights of '%s' are stored in blocks of %lld channels, and %lld is no multiple of that",
+               stage->node->path, (long long)stage->weight_block, (long long)stage->part_size);
+    return false;
+  }
+  return true;
+}
+
+/* A single stage by rows: each part is one step. */
+static void steps_by_rows(const Regions *regions, Region *region) {
+  Stage *stage = &region->stages[0];
+  region->steps.len = 0;
+  stage->step_rows = stage->part_size;
+  for (int part = 0; part < region_parts(region); part++) {
+    int64_t first, end;
+    region_part_rows(region, part, &first, &end);
+    VEC_PUSH(regions->arena, region->steps, ((Step){0, part, first, end - first}));
+  }
+}
+
+static void divide_stages(const Regions *regions, Region *region, Diag *diag) {
+  if (region_parts(region) > 1 || !region_in_single_steps(region))
+    return;
+  for (int s = 0; s < region->n_stages; s++) {
+    Stage *stage = &region->stages[s];
+    if (stage->cut != CUT_CHOOSE) {
+      if (!check_wanted(region, stage, diag))
+        return;
+      continue;
+    }
+    if (regions->threads > 1)
+      choose_cut(regions, region, stage);
+    if (stage->cut == CUT_ROWS)
+      steps_by_rows(regions, region);
+  }
+}
+
+void region_divide_stages(Regions *regions, Diag *diag) {
+  for (size_t r = 0; r < regions->regions.len; r++)
+    divide_stages(regions, regions->regions.at[r], diag);
+  regions->divided = true;
+}
