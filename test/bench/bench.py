@@ -50,11 +50,11 @@ SETTLE_SECONDS = 0.03  # what the threads of the block before may still spin
 class Process:
     """A competitor's worker."""
 
-    def __init__(self, name, folder, threads, cores, peak):
+    def __init__(self, name, folder, threads, cores, machine):
         self.name, self.count, self.blocks = name, 1, []
         self.log = open(os.path.join(folder, f"{name}-{threads}.log"), "w+")
         self.process = subprocess.Popen(
-            [sys.executable, os.path.join(HERE, "worker.py"), name, folder, str(threads), peak],
+            [sys.executable, os.path.join(HERE, "worker.py"), name, folder, str(threads), machine],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, universal_newlines=True,
             preexec_fn=lambda: os.sched_setaffinity(0, cores))
         self.ready = self.answer()
@@ -81,7 +81,7 @@ class Process:
         self.log.close()
 
 
-def start(options, folder, names, threads, peak, problems):
+def start(options, folder, names, threads, machine, problems):
     """The workers whose outputs are right, and a result for every one of the others."""
     cores = set(sorted(os.sched_getaffinity(0))[-threads:])
     workers, results = [], []
@@ -89,7 +89,7 @@ def start(options, folder, names, threads, peak, problems):
         if name in problems:
             results.append({"name": name, "status": "missing", "reason": problems[name]})
             continue
-        worker = Process(name, folder, threads, cores, peak)
+        worker = Process(name, folder, threads, cores, machine)
         ready = worker.ready
         result = {"name": name, "status": "timed", "version": ready.get("version"),
                   "note": ready.get("note"), "difference": ready.get("difference")}
@@ -151,7 +151,7 @@ def measure(options, key, threads):
     source = os.path.join(EXAMPLES, file)
     folder = os.path.join(options.work, key.replace("/", "_"))
     about = models.prepare(folder, source, arguments, options)
-    peak, problems = models.build_peak(folder, options), {}
+    machine, problems = models.build_machine(folder, options), {}
     for name in options.competitors:
         if name in competitors.MNCC:
             try:
@@ -160,14 +160,15 @@ def measure(options, key, threads):
                 problems[name] = str(problem)
     if options.build_only:
         return None
-    workers, results = start(options, folder, options.competitors, threads, peak, problems)
+    workers, results = start(options, folder, options.competitors, threads, machine, problems)
     with options.lock:
         go_round(options, workers, threads)
     best = summarize(about, workers)
     for worker in workers:
         worker.close()
+    trips = [1e9 * block["round_trip"] for worker in workers for block in worker.blocks if block.get("round_trip")]
     return {"network": key, "title": title, "macs": about["macs"], "threads": threads,
-            "rounds": options.rounds, "best_peer": best, "competitors": results}
+            "rounds": options.rounds, "core_round_trip_ns": sorted(trips), "best_peer": best, "competitors": results}
 
 
 def processor():

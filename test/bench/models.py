@@ -119,9 +119,9 @@ def build_mncc(folder, form, source, options, tools, threads):
         json.dump(about, file)
 
 
-def build_peak(folder, tools):
-    """The library that measures the machine's peak."""
-    path = os.path.join(folder, "peak.so")
-    source = os.path.join(HERE, "peak.c")
+def build_machine(folder, tools):
+    """The library that measures what the machine can do."""
+    path = os.path.join(folder, "machine.so")
+    source = os.path.join(HERE, "machine.c")
     run([tools.cc, "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", source, "-o", path, "-lpthread"])
     return path

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """One competitor on one network, in a process of its own.
 
-    worker.py COMPETITOR FOLDER THREADS PEAK.so
+    worker.py COMPETITOR FOLDER THREADS MACHINE.so
 
 bench.py writes a line of JSON for each thing to do and reads one in answer. The first answer, unasked,
 says that the competitor is ready, or why not. `{"warm": 3, "count": 10}` runs so many inferences and
 times so many more, each one by itself, with the machine's peak of multiply-adds measured between
-them."""
+them, and before them how far two cores are from each other."""
 
 import ctypes
 import json
@@ -36,7 +36,8 @@ def difference(files, outputs):
     return float(worst) if np.isfinite(worst) else float("inf")
 
 
-def block(run, peak, threads, warm, count):
+def block(run, machine, threads, warm, count):
+    peak, trip = machine.peak_flops, machine.core_round_trip() if threads > 1 else None
     for _ in range(warm):
         run()
     times, peaks = [], []
@@ -48,7 +49,7 @@ def block(run, peak, threads, warm, count):
         run()
         times.append(time.perf_counter() - start)
     peaks.append(peak(threads, PEAK_ROUNDS))
-    return {"seconds": times, "peaks": peaks}
+    return {"seconds": times, "peaks": peaks, "round_trip": trip}
 
 
 def main():
@@ -61,8 +62,9 @@ def main():
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
-    peak = ctypes.CDLL(library).peak_flops
-    peak.restype, peak.argtypes = ctypes.c_double, [ctypes.c_int, ctypes.c_long]
+    machine = ctypes.CDLL(library)
+    machine.peak_flops.restype, machine.peak_flops.argtypes = ctypes.c_double, [ctypes.c_int, ctypes.c_long]
+    machine.core_round_trip.restype, machine.core_round_trip.argtypes = ctypes.c_double, []
     files = competitors.Files(folder)
     try:
         competitor = competitors.ALL[name](files, threads)
@@ -76,7 +78,7 @@ def main():
     answer({"version": version, "difference": worst, "note": competitor.note})
     for line in sys.stdin:
         asked = json.loads(line)
-        answer(block(competitor.run, peak, threads, asked["warm"], asked["count"]))
+        answer(block(competitor.run, machine, threads, asked["warm"], asked["count"]))
 
 
 if __name__ == "__main__":
