@@ -42,6 +42,8 @@ static const struct {
                   "compile in memory and run on inputs"},
     [VERB_BENCH] = {"bench", "mncc bench NET.mn [INPUT ...] [options]",
                     "measure each stage, beside the most that the machine can do"},
+    [VERB_FMT] = {"fmt", "mncc fmt FILE ... [options]",
+                  "format networks; tokens and comments stay as they are"},
 };
 
 typedef struct Word {
@@ -401,8 +403,10 @@ enum {
   COST = 1u << VERB_COST,
   RUN = 1u << VERB_RUN,
   BENCH = 1u << VERB_BENCH,
+  FMT = 1u << VERB_FMT,
   RUNS = RUN | BENCH, /* they take inputs */
-  ALL = COMPILE | COST | RUNS
+  ALL = COMPILE | COST | RUNS, /* they take a network */
+  EVERY = ALL | FMT
 };
 #define AT(member) offsetof(Options, member)
 
@@ -488,12 +492,15 @@ static const OptionDef table[] = {
     {"-Werror", NULL, "treat warnings as errors", ALL, read_flag, AT(werror), 1, false},
     {"-W", "NAME", "warnings on and off: -Wunused-let, -Wno-unused-let, -Wall", ALL, read_warning,
      AT(no_warnings), 0, true},
-    {"--color", "auto|never|always", "colour in messages", ALL, read_color, AT(color), 0, false},
-    {"--diagnostics", "text|json", "form of messages; json is one object a line", ALL,
+    {"-i", NULL, "format the files themselves, those that are not formatted", FMT, read_flag, AT(in_place), 1, false},
+    {"--check", NULL, "only name the files that are not formatted; status 1 if there are any", FMT, read_flag, AT(check), 1,
+     false},
+    {"--color", "auto|never|always", "colour in messages", EVERY, read_color, AT(color), 0, false},
+    {"--diagnostics", "text|json", "form of messages; json is one object a line", EVERY,
      read_diagnostics, AT(diagnostics_json), 0, false},
-    {"--help", NULL, "print this", ALL, read_flag, AT(help), 1, false},
-    {"-h", NULL, "print this", ALL, read_flag, AT(help), 1, false},
-    {"--version", NULL, "print the version", ALL, read_flag, AT(version), 1, false},
+    {"--help", NULL, "print this", EVERY, read_flag, AT(help), 1, false},
+    {"-h", NULL, "print this", EVERY, read_flag, AT(help), 1, false},
+    {"--version", NULL, "print the version", EVERY, read_flag, AT(version), 1, false},
 };
 enum { OPTIONS = sizeof table / sizeof table[0] };
 
@@ -554,7 +561,7 @@ static void check(Parser *p, const Strings *positional, const bool seen[OPTIONS]
   if (RUNS & 1u << o->verb) {
     for (size_t i = 1; i < positional->len; i++)
       VEC_PUSH(p->arena, o->run_inputs, positional->at[i]);
-  } else if (o->verb == VERB_COMPILE && !(near && positional->len > 1)) {
+  } else if (o->verb == VERB_FMT || (o->verb == VERB_COMPILE && !(near && positional->len > 1))) {
     o->inputs = *positional;
   } else if (near) {
     diag_error(p->diag, nowhere, "unexpected argument '%s'; did you mean 'mncc %s'?",
@@ -565,6 +572,8 @@ static void check(Parser *p, const Strings *positional, const bool seen[OPTIONS]
   }
   if ((o->dependency_file || o->dependency_targets.len || o->dependency_phony) && !o->dependencies)
     diag_error(p->diag, nowhere, "-MF, -MT and -MP say how -MMD writes dependencies, which is not given");
+  if (o->in_place && o->check)
+    diag_error(p->diag, nowhere, "'-i' writes files, '--check' writes none: only one of them");
   if (o->compile && o->emit != EMIT_DEFAULT && o->emit != EMIT_OBJ)
     diag_error(p->diag, nowhere, "'-c' and '--emit=%s' ask for different things",
                emit_name(o->emit));

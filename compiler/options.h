@@ -18,7 +18,7 @@
 /* Exit statuses. */
 enum { EXIT_FINE = 0, EXIT_USER = 1, EXIT_USAGE = 2, EXIT_IO = 3, EXIT_INTERNAL = 70 };
 
-typedef enum Verb { VERB_COMPILE, VERB_COST, VERB_RUN, VERB_BENCH, VERB_COUNT } Verb;
+typedef enum Verb { VERB_COMPILE, VERB_COST, VERB_RUN, VERB_BENCH, VERB_FMT, VERB_COUNT } Verb;
 
 /* What --emit asks for. */
 typedef enum Emit {
@@ -66,7 +66,7 @@ typedef VEC(Rational) Numbers;
 typedef struct Options {
   Arena *arena;
   Verb verb;
-  Strings inputs;     /* compile: networks or loop text; none only with --help and the like */
+  Strings inputs;     /* compile, fmt: networks or loop text; none only with --help and the like */
   const char *input;  /* the first of them, or the one being compiled; "-": standard input */
   Strings run_inputs; /* run and those like it: --input FILE and further positional arguments, in order */
   const char *output; /* -o; null: not given; "-": standard output */
@@ -75,6 +75,7 @@ typedef struct Options {
   bool compile;  /* -c */
   bool syntax_only;
   bool evaluate; /* run: by the reference evaluator */
+  bool in_place, check; /* fmt */
   int64_t repeat; /* run, bench: how often to measure; 0: not said */
 
   Fit fit; /* of pictures */

@@ -143,6 +143,10 @@ AstFiles ast_include(Arena *arena, Diag *diag, AstFile *file);
 /* The tokens, one a line: `LINE:COL kind text`. Lexical errors go to diag. */
 void tokens_print(Writer *w, Arena *arena, Diag *diag, const Source *source);
 
+/* The source text formatted, tokens and comments unchanged and in their order: with the files that it includes left alone,
+ * which it need not have a network for. False after a syntax error, and then nothing is written. */
+bool ast_format(Writer *w, Arena *arena, Diag *diag, const Source *source);
+
 /* The tree as an indented outline (--emit=ast), and an expression as source text
  * (for messages: "floor(32 * alpha)"). */
 void ast_print(Writer *w, const AstFile *file);

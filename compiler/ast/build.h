@@ -1,5 +1,5 @@
 /* What the scanner and the parser share, and the constructors that the
- * grammar's actions call. Only grammar/ and ast/parse.c include this.
+ * grammar's actions call. Only grammar/ and ast/ include this.
  *
  * Constructors compute the height of what they build; where it passes
  * AST_MAX_DEPTH they say so once and set `too_deep`, whereupon the scanner ends
@@ -9,9 +9,22 @@
 
 #include "ast/ast.h"
 
+/* flex counts in int, and nobody writes a network of this size. */
+enum { AST_MAX_SOURCE_BYTES = 16 << 20 };
+
 typedef struct AstKernel {
   int64_t h, w;
 } AstKernel;
+
+/* The text as the scanner cuts it: tokens and comments in order, the end of the file last. */
+enum { AST_COMMENT = -1 };
+typedef struct AstMark {
+  int kind; /* a token of the grammar, or AST_COMMENT */
+  Loc loc;
+} AstMark;
+typedef struct AstTrace {
+  VEC(AstMark) marks;
+} AstTrace;
 
 typedef struct AstBuilder {
   Arena *arena;
@@ -27,6 +40,7 @@ typedef struct AstBuilder {
   VEC(Loc) open;              /* brackets not yet closed, for notes */
   bool truncated;             /* an unterminated comment took the rest of the text */
   bool too_deep;
+  AstTrace *trace;            /* null, or where tokens and comments are noted */
 } AstBuilder;
 
 Ast *ast_number(AstBuilder *b, Loc loc, Rational value);

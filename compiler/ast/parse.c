@@ -8,15 +8,12 @@
 #define YYLTYPE MN_LTYPE
 #include "grammar/scan.h"
 
-/* flex counts in int, and nobody writes a network of this size. */
-enum { MAX_SOURCE_BYTES = 16 << 20 };
-
 /* Null after an error: this is no text, or too much. */
 static yyscan_t open_scanner(AstBuilder *b) {
   const Source *source = b->source;
-  if (source->len > MAX_SOURCE_BYTES) {
+  if (source->len > AST_MAX_SOURCE_BYTES) {
     diag_error(b->diag, (Loc){source, 0, 0}, "the file is larger than %d MiB",
-               MAX_SOURCE_BYTES >> 20);
+               AST_MAX_SOURCE_BYTES >> 20);
     return NULL;
   }
   /* Also: flex reads a token again from its start at every NUL in it. */

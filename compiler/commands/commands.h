@@ -17,4 +17,8 @@ int command_run(const Options *options);
 /* Measures the stages of the compiled network. Returns the exit status. */
 int command_bench(const Options *options);
 
+/* Formats networks: to standard output, into their files (-i), or only says which are not formatted (--check). Returns
+ * the exit status; of several files the worst. */
+int command_fmt(const Options *options);
+
 #endif

@@ -12,13 +12,15 @@ import sys
 
 RUNS = {"run", "bench"}
 SECTIONS = {
-    "All commands": {"compile", "cost"} | RUNS,
+    "All commands": {"compile", "cost", "fmt"} | RUNS,
+    "Networks": {"compile", "cost"} | RUNS,
     "Compiling and running": {"compile"} | RUNS,
     "Compiling and run": {"compile", "run"},
     "Compiling": {"compile"},
     "Cost and running": {"cost"} | RUNS,
     "Running": RUNS,
     "Run": {"run"},
+    "Fmt": {"fmt"},
 }
 
 
