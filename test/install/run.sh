@@ -13,6 +13,7 @@ rm -rf "$work"
 "$cmake" -S "$here" -B "$work/user" -G "$generator" -DCMAKE_PREFIX_PATH="$work/usr" -DSOURCE="$source" > /dev/null
 "$cmake" --build "$work/user"
 "$work/user/user"
+"$work/user/threads"
 
 "$cmake" -S "$source/examples/digits" -B "$work/digits" -G "$generator" -DCMAKE_PREFIX_PATH="$work/usr" > /dev/null
 "$cmake" --build "$work/digits"

@@ -1,4 +1,6 @@
-"""cross.py MNCC OUT TARGET: compiles net.mn for TARGET, runs it under an emulator and compares with the evaluator.
+"""cross.py MNCC OUT TARGET [threads]: compiles net.mn for TARGET, runs it under an emulator and compares with the evaluator.
+
+With "threads" the work is divided for three, and run by a pool of the runtime and one after the other.
 
 Where there is a C compiler for the target, its C must give the same bits as the object. The bound: sums of at most 500 products in another order, 1e-5 of the largest output."""
 
@@ -37,17 +39,22 @@ def main():
     here = Path(__file__).parent
     out.mkdir(parents=True, exist_ok=True)
     common = [here / "net.mn", "--weights", "random:7"]
+    divided, pool = [], []
+    if sys.argv[4:] == ["threads"]:
+        divided = ["--threads=3", "--regions", here / "threads.regions"]
+        runtime = here.parents[2] / "runtime"
+        pool = [f"-I{runtime}", runtime / "pool.c", runtime / "mnrt.c", "-pthread"]
     image = out / "image"
     image.write_bytes(b"".join(struct.pack("<f", (i * 37 % 101) / 50 - 1) for i in range(13 * 11 * 3)))
-    subprocess.run([mncc, *common, f"--target={target}", "-c", "-o", out / "cross.o"], check=True)
+    subprocess.run([mncc, *common, *divided, f"--target={target}", "-c", "-o", out / "cross.o"], check=True)
     if target == "wasm32":
         got = run_wasm(here, out, image)
     else:
         compiler, flags, emulator = RUN[target]
-        subprocess.run([mncc, *common, f"--target={target}", "-o", out / "cross.c"], check=True)
+        subprocess.run([mncc, *common, *divided, f"--target={target}", "-o", out / "cross.c"], check=True)
         results = []
         for name, source, options in ("object", out / "cross.o", []), ("c", out / "cross.c", WARNINGS + flags):
-            subprocess.run([*compiler, "-O2", *options, f"-I{out}", here / "main.c", source, "-o", out / name, "-lm"],
+            subprocess.run([*compiler, "-O2", *options, f"-I{out}", here / "main.c", source, *pool, "-o", out / name, "-lm"],
                            check=True)
             results.append(subprocess.run([*emulator, out / name], input=image.read_bytes(), stdout=subprocess.PIPE,
                                           check=True).stdout)
