@@ -6,21 +6,30 @@
  * stage: into rows, pixels (where they are walked as one dimension) or channels, in whole tiles of the schedule.
  *
  * Both go by one cost, in multiply-adds that one core does in its vectors: the work of the largest part, the weights
- * that it reads, and a fixed price of every parallel step. Where that is no less than the work undivided,
- * one thread does it. Nothing here changes what is computed: every element keeps the order of its sum. */
+ * that it reads, what it reads that another core has made, and a fixed price of every parallel step. Where that is no
+ * less than the work undivided, one thread does it. Nothing here changes what is computed: every element keeps the order of its sum. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "region/region.h"
 
+typedef struct Divider {
+  const Regions *regions;
+  Cut *made; /* of each tensor, by id: how what made it is divided; CUT_CHOOSE: it is not known yet */
+} Divider;
+
+static Divider divider_new(const Regions *regions) {
+  return (Divider){regions, ARENA_ARRAY(regions->arena, Cut, graph_tensor_count(regions->graph))};
+}
+
 /* ---- cost ---- */
 
+/* Multiply-adds that a core does in a cycle. */
+static double speed(const Target *target) { return (double)target->vector_bytes / 4 * (target->l1_bytes ? 2 : 0.5); }
+
 /* Multiply-adds that a core does in the time that a parallel step costs: waking, waiting, and work that is not
- * quite even; some 1.5 us at 3 GHz. */
-static double step_price(const Target *target) {
-  double lanes = (double)target->vector_bytes / 4;
-  return 4500 * lanes * (target->l1_bytes ? 2 : 0.5);
-}
+ * quite even; some 1 us at 3 GHz. */
+static double step_price(const Target *target) { return 3000 * speed(target); }
 
 static bool reads_many_channels(const Compute *compute) {
   for (int o = 0; o < compute->n_operands; o++)
@@ -50,10 +59,10 @@ static double weight_bytes_read(const Compute *compute, double share) {
 }
 
 /* `elements` of the stage's result, for which `share` of its weights are read: the weights come from far away, at some
- * 16 bytes a cycle, mostly in the shadow of the arithmetic. */
+ * 8 bytes a cycle, mostly in the shadow of the arithmetic. */
 static double part_work(const Stage *stage, double elements, double share) {
   double work = elements * element_work(&stage->compute), bytes = weight_bytes_read(&stage->compute, share);
-  return (work > 2 * bytes ? work : 2 * bytes) + bytes / 4;
+  return (work > 4 * bytes ? work : 4 * bytes) + bytes / 4;
 }
 
 static double row_elements(const Stage *stage) { return (double)(stage->compute.out[1] * stage->compute.out[2]); }
@@ -70,7 +79,106 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 /* The size of a part: as many units as the busiest of the threads needs to make. */
 static int64_t part_size(int64_t extent, int64_t unit, int threads) { return ceil_div(ceil_div(extent, unit), threads) * unit; }
 
-/* ---- by rows ---- */
+/* ---- stage by stage ---- */
+
+/* N of the first "split LABEL N" of a schedule, or 1. */
+static int64_t split_of(const char *schedule, const char *label) {
+  size_t length = strlen(label);
+  for (const char *at = schedule; at && (at = strstr(at, "split ")) != NULL;) {
+    at += strlen("split ");
+    if (strncmp(at, label, length) == 0 && at[length] == ' ')
+      return strtoll(at + length, NULL, 10);
+  }
+  return 1;
+}
+
+static int64_t unit_of(const Stage *stage, Cut cut) {
+  switch (cut) {
+  case CUT_CHOOSE:
+  case CUT_NONE:
+  case CUT_ROWS:
+    return 1;
+  case CUT_PIXELS:
+    return split_of(stage->schedule, "x");
+  case CUT_CHANNELS:
+    return stage->weight_block ? stage->weight_block : split_of(stage->schedule, "c");
+  }
+  return 1;
+}
+
+static bool may_cut(const Region *region, const Stage *stage, Cut cut) {
+  switch (cut) {
+  case CUT_CHOOSE:
+  case CUT_NONE:
+    return true;
+  case CUT_ROWS: /* what is flat is divided into pixels */
+    return region->n_stages == 1 && !stage->flat;
+  case CUT_PIXELS:
+    return stage->flat;
+  case CUT_CHANNELS: /* a border inside the channels has loops of its own, which a part would cut again */
+    return !compute_may_leave(&stage->compute, DIM_C);
+  }
+  return false;
+}
+
+/* What of a tensor that was made by parts a part of the stage reads from other cores, as a share of what it reads. A tensor
+ * that nobody has made yet lies in no core. */
+static double foreign_share(Cut made, Cut cut, bool follows_channels, int threads) {
+  bool by_space = made == CUT_ROWS || made == CUT_PIXELS;
+  if (made == CUT_CHOOSE || (made == CUT_NONE && cut == CUT_NONE))
+    return 0;
+  if ((by_space && (cut == CUT_ROWS || cut == CUT_PIXELS)) || (made == CUT_CHANNELS && cut == CUT_CHANNELS && follows_channels))
+    return 0;
+  return made == CUT_NONE ? 1 : 1 - 1.0 / threads;
+}
+
+/* The price of what a part reads from other cores: some 10 bytes a cycle. */
+static double foreign_cost(const Divider *d, const Stage *stage, Cut cut, double share) {
+  double bytes = 0;
+  for (int o = 0; o < stage->compute.n_operands; o++) {
+    const GTensor *tensor = stage_operand_tensor(stage, o);
+    if (!tensor)
+      continue;
+    bool follows = access_uses(&stage->compute.operands[o].access[2], DIM_C);
+    double read = cut == CUT_NONE || (cut == CUT_CHANNELS && !follows) ? 1 : share;
+    bytes += 4 * (double)shape_elems(&tensor->shape) * read * foreign_share(d->made[tensor->id], cut, follows, d->regions->threads);
+  }
+  return bytes * speed(d->regions->target) / 10;
+}
+
+static double cut_cost(const Divider *d, const Stage *stage, Cut cut, int64_t size) {
+  double elements = (double)stage->rows * row_elements(stage);
+  if (cut == CUT_NONE)
+    return part_work(stage, elements, 1) + foreign_cost(d, stage, cut, 1);
+  double share = (double)size / (double)stage_cut_extent(stage, cut);
+  return step_price(d->regions->target) + part_work(stage, elements * share, cut == CUT_CHANNELS ? share : 1) +
+         foreign_cost(d, stage, cut, share);
+}
+
+/* The best way to divide the stage, which is left as it is if that is not to; its cost. */
+static double choose_cut(const Divider *d, const Region *region, Stage *stage) {
+  static const Cut cuts[] = {CUT_ROWS, CUT_PIXELS, CUT_CHANNELS};
+  double best = cut_cost(d, stage, CUT_NONE, 0);
+  for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+    int64_t extent = stage_cut_extent(stage, cuts[i]), size = part_size(extent, unit_of(stage, cuts[i]), d->regions->threads);
+    if (size >= extent || !may_cut(region, stage, cuts[i]))
+      continue;
+    double cost = cut_cost(d, stage, cuts[i], size);
+    if (cost < best) {
+      best = cost;
+      stage->cut = cuts[i];
+      stage->part_size = size;
+    }
+  }
+  return best;
+}
+
+static void remember(const Divider *d, const Region *region, const Stage *stage) {
+  Cut cut = region_parts(region) > 1 ? CUT_ROWS : stage->cut;
+  d->made[stage->node->output->id] = cut == CUT_CHOOSE ? CUT_NONE : cut;
+}
+
+/* ---- divide-rows ---- */
 
 /* A step that divides `rows`, near `step`: rather somewhat longer, which leaves the first cache, than shorter, whose few
  * pixels fill no tiles and read the weights more often. */
@@ -125,16 +233,18 @@ static double rows_cost(const Regions *regions, const Region *region, int64_t ro
   return cost;
 }
 
-/* What divide-stages will do to a stage, guessed before there are schedules: whole pairs of vectors of channels. */
-static double stages_cost(const Regions *regions, const Region *region) {
+/* What divide-stages will make of the region: it is tried on a copy. */
+static double stages_cost(const Divider *d, const Region *region) {
+  Region trial = *region;
+  trial.stages = ARENA_ARRAY(d->regions->arena, Stage, region->n_stages);
+  memcpy(trial.stages, region->stages, (size_t)region->n_stages * sizeof *trial.stages);
   double cost = 0;
-  for (int s = 0; s < region->n_stages; s++) {
-    const Stage *stage = &region->stages[s];
-    double elements = (double)stage->rows * row_elements(stage), channels = (double)stage->compute.out[DIM_C];
-    double share = (double)part_size(stage->compute.out[DIM_C], regions->target->vector_bytes / 2, regions->threads) / channels;
-    double whole = part_work(stage, elements, 1);
-    double divided = step_price(regions->target) + part_work(stage, elements * share, share);
-    cost += share < 1 && divided < whole ? divided : whole;
+  for (int s = 0; s < trial.n_stages; s++)
+    trial.stages[s].ring_rows = trial.stages[s].rows;
+  for (int s = 0; s < trial.n_stages; s++) {
+    stage_choose_schedule(d->regions, &trial, &trial.stages[s]);
+    cost += choose_cut(d, &trial, &trial.stages[s]);
+    remember(d, &trial, &trial.stages[s]);
   }
   return cost;
 }
@@ -148,7 +258,8 @@ static bool may_divide_rows(const Region *region) {
   return region->stages[region->n_stages - 1].rows > 1;
 }
 
-static void divide_region(const Regions *regions, Region *region) {
+static void divide_region(const Divider *d, Region *region) {
+  const Regions *regions = d->regions;
   bool alone = region->n_stages == 1 && region_in_single_steps(region); /* divide-stages knows more */
   if (alone || !may_divide_rows(region))
     return;
@@ -156,7 +267,7 @@ static void divide_region(const Regions *regions, Region *region) {
   int64_t rows = part_size(last->rows, 1, regions->threads);
   double otherwise = whole_work(region);
   if (region_in_single_steps(region)) {
-    double stages = stages_cost(regions, region);
+    double stages = stages_cost(d, region);
     otherwise = stages < otherwise ? stages : otherwise;
   }
   int64_t *steps = ARENA_ARRAY(regions->arena, int64_t, region->n_stages);
@@ -173,72 +284,18 @@ static void divide_region(const Regions *regions, Region *region) {
 }
 
 void region_divide_rows(Regions *regions) {
-  for (size_t r = 0; regions->threads > 1 && r < regions->regions.len; r++)
-    divide_region(regions, regions->regions.at[r]);
-}
-
-/* ---- stage by stage ---- */
-
-/* N of the first "split LABEL N" of a schedule, or 1. */
-static int64_t split_of(const char *schedule, const char *label) {
-  size_t length = strlen(label);
-  for (const char *at = schedule; at && (at = strstr(at, "split ")) != NULL;) {
-    at += strlen("split ");
-    if (strncmp(at, label, length) == 0 && at[length] == ' ')
-      return strtoll(at + length, NULL, 10);
-  }
-  return 1;
-}
-
-static int64_t unit_of(const Stage *stage, Cut cut) {
-  switch (cut) {
-  case CUT_CHOOSE:
-  case CUT_NONE:
-  case CUT_ROWS:
-    return 1;
-  case CUT_PIXELS:
-    return split_of(stage->schedule, "x");
-  case CUT_CHANNELS:
-    return stage->weight_block ? stage->weight_block : split_of(stage->schedule, "c");
-  }
-  return 1;
-}
-
-static bool may_cut(const Region *region, const Stage *stage, Cut cut) {
-  switch (cut) {
-  case CUT_CHOOSE:
-  case CUT_NONE:
-    return true;
-  case CUT_ROWS: /* what is flat is divided into pixels */
-    return region->n_stages == 1 && !stage->flat;
-  case CUT_PIXELS:
-    return stage->flat;
-  case CUT_CHANNELS: /* a border inside the channels has loops of its own, which a part would cut again */
-    return !compute_may_leave(&stage->compute, DIM_C);
-  }
-  return false;
-}
-
-static double cut_cost(const Regions *regions, const Stage *stage, Cut cut, int64_t size) {
-  double elements = (double)stage->rows * row_elements(stage), share = (double)size / (double)stage_cut_extent(stage, cut);
-  return step_price(regions->target) + part_work(stage, elements * share, cut == CUT_CHANNELS ? share : 1);
-}
-
-static void choose_cut(const Regions *regions, const Region *region, Stage *stage) {
-  static const Cut cuts[] = {CUT_ROWS, CUT_PIXELS, CUT_CHANNELS};
-  double best = part_work(stage, (double)stage->rows * row_elements(stage), 1);
-  for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
-    int64_t extent = stage_cut_extent(stage, cuts[i]), size = part_size(extent, unit_of(stage, cuts[i]), regions->threads);
-    if (size >= extent || !may_cut(region, stage, cuts[i]))
-      continue;
-    double cost = cut_cost(regions, stage, cuts[i], size);
-    if (cost < best) {
-      best = cost;
-      stage->cut = cuts[i];
-      stage->part_size = size;
-    }
+  if (regions->threads == 1)
+    return;
+  Divider divider = divider_new(regions);
+  for (size_t r = 0; r < regions->regions.len; r++) {
+    Region *region = regions->regions.at[r];
+    divide_region(&divider, region);
+    for (int s = 0; s < region->n_stages && region_parts(region) > 1; s++)
+      remember(&divider, region, &region->stages[s]);
   }
 }
+
+/* ---- divide-stages ---- */
 
 /* What a regions file asks for must suit the schedule. */
 static bool check_wanted(const Region *region, const Stage *stage, Diag *diag) {
@@ -271,7 +328,7 @@ static void steps_by_rows(const Regions *regions, Region *region) {
   }
 }
 
-static void divide_stages(const Regions *regions, Region *region, Diag *diag) {
+static void divide_stages(const Divider *d, Region *region, Diag *diag) {
   if (region_parts(region) > 1 || !region_in_single_steps(region))
     return;
   for (int s = 0; s < region->n_stages; s++) {
@@ -281,15 +338,21 @@ static void divide_stages(const Regions *regions, Region *region, Diag *diag) {
         return;
       continue;
     }
-    if (regions->threads > 1)
-      choose_cut(regions, region, stage);
+    if (d->regions->threads > 1)
+      choose_cut(d, region, stage);
     if (stage->cut == CUT_ROWS)
-      steps_by_rows(regions, region);
+      steps_by_rows(d->regions, region);
+    remember(d, region, stage);
   }
 }
 
 void region_divide_stages(Regions *regions, Diag *diag) {
-  for (size_t r = 0; r < regions->regions.len; r++)
-    divide_stages(regions, regions->regions.at[r], diag);
+  Divider divider = divider_new(regions);
+  for (size_t r = 0; r < regions->regions.len; r++) {
+    Region *region = regions->regions.at[r];
+    divide_stages(&divider, region, diag);
+    for (int s = 0; s < region->n_stages; s++)
+      remember(&divider, region, &region->stages[s]);
+  }
   regions->divided = true;
 }

@@ -94,6 +94,8 @@ void region_divide_rows(Regions *regions); /* which regions are divided by rows;
 void region_schedule_rows(Regions *regions);  /* steps and ring sizes, by simulation */
 void region_divide_stages(Regions *regions, Diag *diag); /* stages by rows, pixels or channels; after their loop schedules */
 void region_choose_schedules(Regions *regions); /* loop schedules where none is set */
+/* Sets the stage's schedule, and what goes with it: flat, weight_block, border_kernels. Needs ring_rows. */
+void stage_choose_schedule(const Regions *regions, const Region *region, Stage *stage);
 bool region_read_schedules(Regions *regions, Diag *diag, const Source *file); /* --schedule */
 void region_share_memory(Regions *regions);   /* in_place */
 

@@ -140,7 +140,22 @@ static const char *unroll_taps(Arena *arena, const Compute *compute, int64_t lim
   return text;
 }
 
-static const char *choose_big(Arena *arena, const Region *region, Stage *stage, const Target *target) {
+/* Vectors of a tile of one pixel: eight hide the latency. For several threads as many as make their shares even. */
+static int64_t vectors_of_pixel(int64_t vectors, int threads) {
+  int64_t share = (vectors + threads - 1) / threads, best = share < 8 ? share : 8, least = INT64_MAX;
+  for (int64_t n = best; n > 4 && threads > 1; n--) {
+    int64_t padded = (share + n - 1) / n * n;
+    if (padded < least) {
+      least = padded;
+      best = n;
+    }
+  }
+  return best;
+}
+
+static const char *choose_big(const Regions *regions, const Region *region, Stage *stage) {
+  Arena *arena = regions->arena;
+  const Target *target = regions->target;
   const Compute *compute = &stage->compute;
   int64_t lanes = target->vector_bytes / 4;
   if (!vectorises_over_channels(compute))
@@ -161,7 +176,7 @@ static const char *choose_big(Arena *arena, const Region *region, Stage *stage, 
     return arena_printf(arena, "%s%ssplit c %lld; %s%s%svector c.i", peel, split, (long long)lanes, order, taps,
                         columns > 1 ? "unroll x.i; " : "");
   }
-  Tile tile = pixels > 1 ? choose_tile(target, pixels, vectors) : (Tile){1, vectors < 8 ? vectors : 8};
+  Tile tile = pixels > 1 ? choose_tile(target, pixels, vectors) : (Tile){1, vectors_of_pixel(vectors, regions->threads)};
   int64_t block = tile.vectors * lanes;
   stage->weight_block = block;
   const char *split_x = tile.columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)tile.columns) : "";
@@ -171,8 +186,9 @@ static const char *choose_big(Arena *arena, const Region *region, Stage *stage, 
                       peel, split_x, (long long)block, (long long)lanes, taps);
 }
 
-static const char *choose(Arena *arena, const Region *region, Stage *stage, const Target *target) {
-  return target->l1_bytes ? choose_big(arena, region, stage, target) : choose_small(arena, stage, target);
+void stage_choose_schedule(const Regions *regions, const Region *region, Stage *stage) {
+  stage->schedule = regions->target->l1_bytes ? choose_big(regions, region, stage)
+                                              : choose_small(regions->arena, stage, regions->target);
 }
 
 void region_choose_schedules(Regions *regions) {
@@ -180,7 +196,7 @@ void region_choose_schedules(Regions *regions) {
     for (int s = 0; s < regions->regions.at[r]->n_stages; s++) {
       Region *region = regions->regions.at[r];
       if (!region->stages[s].schedule)
-        region->stages[s].schedule = choose(regions->arena, region, &region->stages[s], regions->target);
+        stage_choose_schedule(regions, region, &region->stages[s]);
     }
 }
 
