@@ -42,6 +42,8 @@ static const struct {
                   "compile in memory and run on inputs"},
     [VERB_BENCH] = {"bench", "mncc bench NET.mn [INPUT ...] [options]",
                     "measure each stage, beside the most that the machine can do"},
+    [VERB_VERIFY] = {"verify", "mncc verify NET.mn [INPUT ...] [options]",
+                     "compare evaluator, LLVM and C with each other, layer by layer"},
     [VERB_FMT] = {"fmt", "mncc fmt FILE ... [options]",
                   "format networks; tokens and comments stay as they are"},
 };
@@ -386,6 +388,19 @@ static bool read_numbers(Parser *p, const OptionDef *def, const char *given, con
   }
 }
 
+/* One number, not less than 0. */
+static bool read_tolerance(Parser *p, const OptionDef *def, const char *given, const char *value) {
+  Numbers *numbers = field(p, def);
+  Rational number;
+  if (!rational_parse(value, strlen(value), &number) || number.num < 0) {
+    diag_error(p->diag, nowhere, "'%.200s' is no tolerance; %s takes a number such as 1e-4", value, given);
+    return false;
+  }
+  numbers->len = 0;
+  VEC_PUSH(p->arena, *numbers, number);
+  return true;
+}
+
 static bool read_threads(Parser *p, const OptionDef *def, const char *given, const char *value) {
   int64_t number = 0;
   if (!parse_digits(value, strlen(value), &number) || number < 1 || number > LOOP_MAX_THREADS) {
@@ -403,8 +418,9 @@ enum {
   COST = 1u << VERB_COST,
   RUN = 1u << VERB_RUN,
   BENCH = 1u << VERB_BENCH,
+  VERIFY = 1u << VERB_VERIFY,
   FMT = 1u << VERB_FMT,
-  RUNS = RUN | BENCH, /* they take inputs */
+  RUNS = RUN | BENCH | VERIFY, /* they take inputs */
   ALL = COMPILE | COST | RUNS, /* they take a network */
   EVERY = ALL | FMT
 };
@@ -468,10 +484,15 @@ static const OptionDef table[] = {
      read_numbers, AT(image_mean), 0, false},
     {"--scale", "S", "multiplies them then (default 1/255)", RUNS, read_numbers, AT(image_scale), 0,
      false},
-    {"--repeat", "N", "run: N times more, and print what they take; bench: N rounds", RUNS, read_count,
+    {"--repeat", "N", "run: N times more, and print what they take; bench: N rounds", RUN | BENCH, read_count,
      AT(repeat), 0, false},
     {"--evaluate", NULL, "run the reference evaluator instead of compiled code", RUN, read_flag,
      AT(evaluate), 1, false},
+    {"--expect", "FILE", "compare with these tensors too: safetensors with layers' paths, or .npy", VERIFY,
+     read_string, AT(expect), 0, false},
+    {"--tolerance", "X", "how far apart, of the largest value (default 1e-4)", VERIFY, read_tolerance,
+     AT(tolerance), 0, false},
+    {"--no-c", NULL, "leave C and its compiler out", VERIFY, read_flag, AT(no_c), 1, false},
     {"--format", "text|json|csv", "form of the report", COST | RUNS, read_format, AT(format), 0,
      false},
     {"--print-after", "PASS|all", "print what a pass leaves behind", COMPILE | RUNS, read_strings,

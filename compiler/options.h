@@ -18,7 +18,7 @@
 /* Exit statuses. */
 enum { EXIT_FINE = 0, EXIT_USER = 1, EXIT_USAGE = 2, EXIT_IO = 3, EXIT_INTERNAL = 70 };
 
-typedef enum Verb { VERB_COMPILE, VERB_COST, VERB_RUN, VERB_BENCH, VERB_FMT, VERB_COUNT } Verb;
+typedef enum Verb { VERB_COMPILE, VERB_COST, VERB_RUN, VERB_BENCH, VERB_VERIFY, VERB_FMT, VERB_COUNT } Verb;
 
 /* What --emit asks for. */
 typedef enum Emit {
@@ -77,6 +77,10 @@ typedef struct Options {
   bool evaluate; /* run: by the reference evaluator */
   bool in_place, check; /* fmt */
   int64_t repeat; /* run, bench: how often to measure; 0: not said */
+
+  const char *expect; /* verify: a file of tensors to compare with, or null */
+  Numbers tolerance;  /* verify: none or one */
+  bool no_c;          /* verify: leave C out */
 
   Fit fit; /* of pictures */
   Numbers image_mean, image_scale; /* --mean, --scale: one for all channels or one for each; none: the default */

@@ -208,14 +208,24 @@ static bool run_pass(Compilation *c, const Pass *pass) {
   return c->diag->errors == 0;
 }
 
+/* Some passes are for networks only, some for loop text. */
+static bool applies(const Compilation *c, const Pass *pass) {
+  return !(pass->flags & (c->is_loop_text ? NETWORKS_ONLY : LOOP_TEXT_ONLY));
+}
+
+/* Runs the pass unless it is left out; false after errors. */
+static bool take_pass(Compilation *c, const Pass *pass) {
+  bool skip = (pass->flags & OPTIONAL) && (named(&c->options->skip, pass->name) || named(&c->options->skip, "all"));
+  return skip || run_pass(c, pass);
+}
+
 bool pipeline_run(Compilation *c, StageKind last, Writer *out, bool *stopped) {
   *stopped = false;
   for (int i = 0; i < N_PASSES && passes[i].stage <= last; i++) {
     const Pass *pass = &passes[i];
-    if (pass->flags & (c->is_loop_text ? NETWORKS_ONLY : LOOP_TEXT_ONLY))
+    if (!applies(c, pass))
       continue;
-    bool skip = (pass->flags & OPTIONAL) && (named(&c->options->skip, pass->name) || named(&c->options->skip, "all"));
-    if (!skip && !run_pass(c, pass))
+    if (!take_pass(c, pass))
       return false;
     if (c->options->stop_after && strcmp(c->options->stop_after, pass->name) == 0) {
       pipeline_print(out, c, pass->stage);
@@ -223,6 +233,13 @@ bool pipeline_run(Compilation *c, StageKind last, Writer *out, bool *stopped) {
       return true;
     }
   }
+  return true;
+}
+
+bool pipeline_go_on(Compilation *c, StageKind first, StageKind last) {
+  for (int i = 0; i < N_PASSES && passes[i].stage <= last; i++)
+    if (passes[i].stage >= first && applies(c, &passes[i]) && !take_pass(c, &passes[i]))
+      return false;
   return true;
 }
 

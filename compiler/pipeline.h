@@ -39,6 +39,9 @@ typedef struct Compilation {
  * behind it, prints its stage to `out` and sets *stopped. */
 bool pipeline_run(Compilation *c, StageKind last, Writer *out, bool *stopped);
 
+/* The passes from those of `first` to those of `last`, which must find what the stages before made. Ignores --stop-after. */
+bool pipeline_go_on(Compilation *c, StageKind first, StageKind last);
+
 /* Seconds of a clock that only goes forward, for --verbose. */
 double pipeline_seconds(void);
 

@@ -17,6 +17,9 @@ int command_run(const Options *options);
 /* Measures the stages of the compiled network. Returns the exit status. */
 int command_bench(const Options *options);
 
+/* Compares evaluator, LLVM and C. Returns the exit status: EXIT_USER too if they part. */
+int command_verify(const Options *options);
+
 /* Formats networks: to standard output, into their files (-i), or only says which are not formatted (--check). Returns
  * the exit status; of several files the worst. */
 int command_fmt(const Options *options);

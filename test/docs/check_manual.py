@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-RUNS = {"run", "bench"}
+RUNS = {"run", "bench", "verify"}
 SECTIONS = {
     "All commands": {"compile", "cost", "fmt"} | RUNS,
     "Networks": {"compile", "cost"} | RUNS,
@@ -19,6 +19,8 @@ SECTIONS = {
     "Compiling": {"compile"},
     "Cost and running": {"cost"} | RUNS,
     "Running": RUNS,
+    "Run and bench": {"run", "bench"},
+    "Verify": {"verify"},
     "Run": {"run"},
     "Fmt": {"fmt"},
 }
