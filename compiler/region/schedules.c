@@ -186,9 +186,81 @@ static const char *choose_big(const Regions *regions, const Region *region, Stag
                       peel, split_x, (long long)block, (long long)lanes, taps);
 }
 
+/* ---- small targets without vectors: tiles of scalars ----
+ *
+ * columns x channels sums in registers. For one step of the reduction the operands of the shorter side are all there, those
+ * of the longer side come one by one, and a product that is not fused has a register of its own. Instructions count, not
+ * their latency. Code is kept small: taps are unrolled along a row only. */
+
+enum { STEP_OVERHEAD = 4 }; /* instructions that a step of the reduction's loop takes besides loads and arithmetic */
+
+static bool fits_scalars(Tile tile, const Target *target) {
+  int64_t side = tile.columns < tile.vectors ? tile.columns : tile.vectors;
+  /* Two more are left to the compiler. */
+  return tile.columns * tile.vectors + side + (target->fma ? 1 : 2) <= target->vector_registers - 2;
+}
+
+/* Instructions of one step over all `columns` x `channels`, by tiles and remainders. */
+static int64_t scalar_cost(Tile tile, const Target *target, int64_t columns, int64_t channels) {
+  int64_t cost = 0;
+  for (int px = 0; px < 2; px++)
+    for (int c = 0; c < 2; c++) {
+      int64_t p = px ? columns % tile.columns : tile.columns, n = c ? channels % tile.vectors : tile.vectors;
+      int64_t times = (px ? 1 : columns / tile.columns) * (c ? 1 : channels / tile.vectors);
+      if (p && n)
+        cost += times * (p * n * (target->fma ? 1 : 2) + p + n + STEP_OVERHEAD);
+    }
+  return cost;
+}
+
+static Tile choose_scalar_tile(const Target *target, int64_t columns, int64_t channels) {
+  Tile best = {1, 1};
+  for (int64_t n = 1; n <= 8 && n <= channels; n++)
+    for (int64_t p = 1; p <= 8 && p <= columns; p++) {
+      Tile tile = {p, n};
+      if (fits_scalars(tile, target) &&
+          scalar_cost(tile, target, columns, channels) < scalar_cost(best, target, columns, channels))
+        best = tile;
+    }
+  return best;
+}
+
+/* Columns of a tile where every channel has weights of its own: they are read once for all of them. */
+static int64_t scalar_columns(int64_t columns) {
+  enum { MOST = 8 };
+  int64_t tiles = (columns + MOST - 1) / MOST;
+  return (columns + tiles - 1) / tiles;
+}
+
+static const char *choose_scalar(Arena *arena, Stage *stage, const Target *target) {
+  const Compute *compute = &stage->compute;
+  const int64_t *out = compute->out;
+  bool sums = sums_channels(compute);
+  const char *cuts = arena_printf(arena, "%s%s%s", compute->multiply_add ? deal_columns(arena, compute) : "",
+                                  compute->n_reduce && out[DIM_X] > 1 ? "peel x; " : "",
+                                  compute_may_leave(compute, DIM_C) ? "peel c; " : "");
+  Tile tile = {1, 1};
+  if (compute->multiply_add)
+    tile = sums ? choose_scalar_tile(target, out[DIM_X], out[DIM_C]) : (Tile){scalar_columns(out[DIM_X]), 1};
+  const char *columns = tile.columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)tile.columns) : "";
+  const char *channels = tile.vectors > 1 ? arena_printf(arena, "split c %lld; ", (long long)tile.vectors) : "";
+  stage->weight_block = tile.vectors > 1 ? tile.vectors : 0;
+  /* The one named last is the one whose operands stay: see above. */
+  const char *order = tile.columns < tile.vectors ? "x.i c.i" : "c.i x.i";
+  const char *taps = compute->multiply_add ? unroll_taps(arena, compute, sums ? 4 : 9) : "";
+  const char *text = arena_printf(arena, "%s%s%s%s%s", cuts, columns, channels, taps,
+                                  tile.columns * tile.vectors > 1
+                                      ? arena_printf(arena, "order y c x %s; unroll x.i c.i; ", order)
+                                      : "");
+  return *text ? arena_strndup(arena, text, strlen(text) - 2) : "";
+}
+
 void stage_choose_schedule(const Regions *regions, const Region *region, Stage *stage) {
-  stage->schedule = regions->target->l1_bytes ? choose_big(regions, region, stage)
-                                              : choose_small(regions->arena, stage, regions->target);
+  const Target *target = regions->target;
+  if (target->vector_bytes == 4)
+    stage->schedule = choose_scalar(regions->arena, stage, target);
+  else
+    stage->schedule = target->l1_bytes ? choose_big(regions, region, stage) : choose_small(regions->arena, stage, target);
 }
 
 void region_choose_schedules(Regions *regions) {

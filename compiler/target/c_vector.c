@@ -268,7 +268,7 @@ typedef struct PreludeText {
   const char *x86;     /* the intrinsic without its _mm..._; or null */
   const char *avx512;  /* the same for 16 lanes */
   const char *x86_if;  /* what says that there is one of 4 and 8 lanes, if not SSE and AVX */
-  const char *neon;    /* the intrinsic of four lanes; or null */
+  const char *neon;    /* Arm's, NEON or Helium, of four lanes; or null */
   const char *neon_if; /* what says that there is one */
   const char *text;    /* the body where there is no intrinsic */
 } PreludeText;
@@ -287,10 +287,12 @@ static const PreludeText prelude_texts[] = {
      "  T r = a;\n  for (int i = 0; i < N; ++i)\n    r[i] = __builtin_sqrtf(a[i]);\n  return r;\n"},
     /* minps and maxps answer with the second operand for a NaN and for equal zeros, as the loops'
        min and max do; NEON's namesakes do not. */
-    {"min", ELEM_F32, "T @(T a, T b)", "min_ps(a, b)", "maskz_min_ps(0xffff, a, b)", NULL, NULL,
-     NULL, "  const I m = a < b;\n  return (T)((m & (I)a) | (~m & (I)b));\n"},
-    {"max", ELEM_F32, "T @(T a, T b)", "max_ps(a, b)", "maskz_max_ps(0xffff, a, b)", NULL, NULL,
-     NULL, "  const I m = a > b;\n  return (T)((m & (I)a) | (~m & (I)b));\n"},
+    {"min", ELEM_F32, "T @(T a, T b)", "min_ps(a, b)", "maskz_min_ps(0xffff, a, b)", NULL,
+     "vpselq_f32(a, b, vcmpltq_f32(a, b))", "__ARM_FEATURE_MVE",
+     "  const I m = a < b;\n  return (T)((m & (I)a) | (~m & (I)b));\n"},
+    {"max", ELEM_F32, "T @(T a, T b)", "max_ps(a, b)", "maskz_max_ps(0xffff, a, b)", NULL,
+     "vpselq_f32(a, b, vcmpgtq_f32(a, b))", "__ARM_FEATURE_MVE",
+     "  const I m = a > b;\n  return (T)((m & (I)a) | (~m & (I)b));\n"},
     {"min", ELEM_I32, "T @(T a, T b)", NULL, NULL, NULL, NULL, NULL,
      "  const T m = a < b;\n  return (m & a) | (~m & b);\n"},
     {"max", ELEM_I32, "T @(T a, T b)", NULL, NULL, NULL, NULL, NULL,
@@ -414,7 +416,8 @@ void c_write_prelude(Emitter *e, Writer *w) {
     }
   if (intrinsics)
     write_text(w, "\n#if defined(__SSE2__)\n#include <immintrin.h>\n"
-                  "#elif defined(__ARM_NEON)\n#include <arm_neon.h>\n#endif\n");
+                  "#elif defined(__ARM_NEON)\n#include <arm_neon.h>\n"
+                  "#elif defined(__ARM_FEATURE_MVE)\n#include <arm_mve.h>\n#endif\n");
   write_text(w, e->prelude.len ? "\n" : "");
   for (size_t i = 0; i < e->prelude.len; i++)
     typedef_c(w, &e->prelude.at[i]);

@@ -26,6 +26,11 @@ uint32_t board_stack_now_bytes(void);
 void board_ticks_start(void);
 uint32_t board_ticks(void);
 
+/* The clock's frequency, from the Makefile. */
+#ifndef BOARD_MHZ
+#define BOARD_MHZ 25
+#endif
+
 /* From the linker script. Flash: code, constants and the initial values of data;
  * RAM: data, bss and the stack. */
 uint32_t board_flash_bytes(void);
