@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "commands/commands.h"
+#include "completion.h"
 #include "options.h"
 #include "pipeline.h"
 
@@ -15,8 +16,12 @@ static bool answer(const Options *options) {
     write_f(&w, "mncc %s%s\n", MNCC_VERSION, MNCC_HAVE_LLVM ? " with LLVM" : " without LLVM");
   else if (options->list_passes)
     pipeline_list(&w);
+  else if (options->completion)
+    completion_print(&w, options->completion);
   else if (options->print_ops)
     op_print_all(&w);
+  else if (options->print_ops_man)
+    op_print_manual(&w);
   else if (options->print_targets) {
     Arena *scratch = arena_new();
     const Target *native = target_native(scratch);

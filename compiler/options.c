@@ -233,6 +233,15 @@ static bool read_format(Parser *p, const OptionDef *def, const char *given, cons
   return true;
 }
 
+static bool read_completion(Parser *p, const OptionDef *def, const char *given, const char *value) {
+  static const Word words[] = {{"bash", SHELL_BASH}, {"zsh", SHELL_ZSH}, {"fish", SHELL_FISH}, {NULL, 0}};
+  int word = 0;
+  if (!read_word(p, words, given, value, &word))
+    return false;
+  *(Shell *)field(p, def) = (Shell)word;
+  return true;
+}
+
 static bool read_weights_as(Parser *p, const OptionDef *def, const char *given, const char *value) {
   int word = 0;
   if (!read_word(p, weights_as_words, given, value, &word))
@@ -508,7 +517,11 @@ static const OptionDef table[] = {
     {"--no-verify", NULL, "do not", ALL, read_int_flag, AT(verify), 0, false},
     {"--print-ops", NULL, "print the operators and their attributes", COMPILE, read_flag,
      AT(print_ops), 1, false},
+    {"--print-ops-man", NULL, "print them as the last section of the manual page mn(5)", COMPILE, read_flag,
+     AT(print_ops_man), 1, false},
     {"--print-targets", NULL, "print the targets", COMPILE, read_flag, AT(print_targets), 1, false},
+    {"--completion", "bash|zsh|fish", "print what completes mncc's arguments in that shell", COMPILE, read_completion,
+     AT(completion), 0, false},
     {"--verbose", NULL, "say what is done, with times", ALL, read_flag, AT(verbose), 1, false},
     {"-Werror", NULL, "treat warnings as errors", ALL, read_flag, AT(werror), 1, false},
     {"-W", "NAME", "warnings on and off: -Wunused-let, -Wno-unused-let, -Wall", ALL, read_warning,
@@ -569,7 +582,7 @@ static void check(Parser *p, const Strings *positional, const bool seen[OPTIONS]
     if (seen[i] && !(table[i].verbs & 1u << o->verb))
       diag_error(p->diag, nowhere, "option '%s' does not apply to 'mncc %s'", table[i].name,
                  verbs[o->verb].name);
-  if (o->help || o->version || o->list_passes || o->print_ops || o->print_targets)
+  if (o->help || o->version || o->list_passes || o->print_ops || o->print_ops_man || o->print_targets || o->completion)
     return;
   if (!positional->len && p->diag->errors)
     return; /* a wrong option may have been meant as the file */
@@ -748,6 +761,21 @@ NetworkOptions options_network(Arena *arena, const Options *options) {
     network.resolution = options->resolutions.at[0];
   return network;
 }
+
+bool option_next(Verb verb, size_t *i, OptionInfo *info) {
+  for (; *i < OPTIONS; ++*i) {
+    const OptionDef *def = &table[*i];
+    if (!(def->verbs & 1u << verb))
+      continue;
+    *info = (OptionInfo){def->name, def->value, def->help, def->joined};
+    ++*i;
+    return true;
+  }
+  return false;
+}
+
+const char *verb_name(Verb verb) { return verbs[verb].name; }
+const char *verb_help(Verb verb) { return verbs[verb].help; }
 
 void options_print_help(Writer *w, Verb verb) {
   write_f(w, "usage: %s\n", verbs[verb].usage);

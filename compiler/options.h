@@ -40,6 +40,9 @@ typedef enum Emit {
 } Emit;
 const char *emit_name(Emit emit); /* "tokens"; "" for the default */
 
+/* --completion. */
+typedef enum Shell { SHELL_NONE, SHELL_BASH, SHELL_ZSH, SHELL_FISH } Shell;
+
 typedef enum Format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV } Format;
 
 /* How a picture is brought to another aspect ratio. */
@@ -119,7 +122,8 @@ typedef struct Options {
   Strings no_warnings; /* -Wno-NAME: their names */
   Format format;
 
-  bool list_passes, print_ops, print_targets, help, version;
+  bool list_passes, print_ops, print_ops_man, print_targets, help, version;
+  Shell completion;
 } Options;
 
 /* Fills *options. False after errors through diag: exit with EXIT_USAGE. Sets diag's
@@ -137,6 +141,18 @@ Emit options_emit(const Options *options);
 
 /* The single values of the parameters, for network_build. (cost sweeps lists itself.) */
 NetworkOptions options_network(Arena *arena, const Options *options);
+
+/* A row of the table. */
+typedef struct OptionInfo {
+  const char *name;
+  const char *value; /* its value's name, words apart by '|' where there are only some; null: a flag */
+  const char *help;
+  bool joined; /* the value follows at once */
+} OptionInfo;
+/* The next option that the verb takes, from row *i on; false behind the last. */
+bool option_next(Verb verb, size_t *i, OptionInfo *info);
+const char *verb_name(Verb verb);
+const char *verb_help(Verb verb);
 
 /* Usage and the options of a verb, from the table. */
 void options_print_help(Writer *w, Verb verb);

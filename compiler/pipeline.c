@@ -249,6 +249,13 @@ void pipeline_list(Writer *w) {
             passes[i].flags & LOOP_TEXT_ONLY ? " loop text only" : "");
 }
 
+const char *pipeline_pass_name(int i, bool *optional) {
+  if (i >= N_PASSES)
+    return NULL;
+  *optional = (passes[i].flags & OPTIONAL) != 0;
+  return passes[i].name;
+}
+
 static bool check_name(Diag *diag, const char *option, const char *name, int needed) {
   const char *names[N_PASSES];
   for (int i = 0; i < N_PASSES; i++) {

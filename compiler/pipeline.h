@@ -50,6 +50,8 @@ void pipeline_print(Writer *w, const Compilation *c, StageKind stage);
 
 /* The passes in order, a line each. */
 void pipeline_list(Writer *w);
+/* The name of pass i, or null behind the last; *optional: it can be skipped. */
+const char *pipeline_pass_name(int i, bool *optional);
 
 /* Checks --stop-after, --print-after and --skip; false after an error through diag. */
 bool pipeline_check_options(Diag *diag, const Options *options);

@@ -71,6 +71,11 @@ for feature, present in [
     ("qemu-arm", config.qemu_arm and config.arm_gcc),
     ("sanitize", config.sanitize),
     ("valgrind", have("valgrind")),
+    ("bash", have("bash")),
+    ("zsh", have("zsh")),
+    ("fish", have("fish")),
+    ("mandoc", have("mandoc")),
+    ("bison", have("bison")),
 ]:
     if present:
         config.available_features.add(feature)

@@ -204,6 +204,8 @@ int op_attr_index(const OpDef *def, const char *name); /* -1: none */
 
 /* docs/operators.md (--print-ops). */
 void op_print_all(Writer *w);
+/* The section of the manual page mn(5) (--print-ops-man). */
+void op_print_manual(Writer *w);
 
 /* A call with default attributes. */
 void op_call_init(OpCall *call, const OpDef *def);

@@ -26,3 +26,8 @@ flags=$("$PKG_CONFIG" --define-prefix --cflags --libs mnrt)
 # shellcheck disable=SC2086
 $CC -I"$work/user/narrow" "$here/user.c" "$work/user/narrow/narrow.c" $flags -o "$work/by-pkg-config"
 "$work/by-pkg-config"
+
+# What shells and man look for.
+for file in bash-completion/completions/mncc zsh/site-functions/_mncc fish/vendor_completions.d/mncc.fish man/man1/mncc.1 man/man5/mn.5; do
+  test -s "$work/usr/share/$file"
+done
