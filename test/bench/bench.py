@@ -16,20 +16,18 @@ import argparse
 import json
 import os
 import platform
-import random
 import shlex
 import shutil
-import statistics
-import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import competitors  # noqa: E402
+import machine  # noqa: E402
 import models  # noqa: E402
 import network  # noqa: E402
 import report  # noqa: E402
+import rounds  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXAMPLES = os.path.join(HERE, "..", "..", "examples")
@@ -44,44 +42,9 @@ NETWORKS = {
 }
 BOUND = 1e-4  # of the largest output: rounding through some tens of layers
 BLOCK_SECONDS = 0.04
-SETTLE_SECONDS = 0.03  # what the threads of the block before may still spin
 
 
-class Process:
-    """A competitor's worker."""
-
-    def __init__(self, name, folder, threads, cores, machine):
-        self.name, self.count, self.blocks = name, 1, []
-        self.log = open(os.path.join(folder, f"{name}-{threads}.log"), "w+")
-        self.process = subprocess.Popen(
-            [sys.executable, os.path.join(HERE, "worker.py"), name, folder, str(threads), machine],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, universal_newlines=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores))
-        self.ready = self.answer()
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if line:
-            return json.loads(line)
-        status = self.process.wait()
-        self.log.seek(0)
-        return {"failed": f"exit status {status}: {self.log.read()[-500:].strip()}"}
-
-    def block(self, warm, count):
-        try:
-            self.process.stdin.write(json.dumps({"warm": warm, "count": count}) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # answer() says why
-        return self.answer()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-        self.log.close()
-
-
-def start(options, folder, names, threads, machine, problems):
+def start(options, folder, names, threads, library, problems):
     """The workers whose outputs are right, and a result for every one of the others."""
     cores = set(sorted(os.sched_getaffinity(0))[-threads:])
     workers, results = [], []
@@ -89,7 +52,7 @@ def start(options, folder, names, threads, machine, problems):
         if name in problems:
             results.append({"name": name, "status": "missing", "reason": problems[name]})
             continue
-        worker = Process(name, folder, threads, cores, machine)
+        worker = rounds.Process(name, folder, threads, cores, library)
         ready = worker.ready
         result = {"name": name, "status": "timed", "version": ready.get("version"),
                   "note": ready.get("note"), "difference": ready.get("difference")}
@@ -107,51 +70,12 @@ def start(options, folder, names, threads, machine, problems):
     return workers, results
 
 
-def go_round(options, workers, threads):
-    """Blocks of all workers in turn; the first block of each says how long its others should be."""
-    order = random.Random(1)
-    for worker in workers:
-        first = worker.block(options.warm, 3)
-        if "failed" not in first:
-            worker.count = max(1, min(options.most, round(options.block / statistics.median(first["seconds"]))))
-    for _ in range(options.rounds):
-        order.shuffle(workers)
-        for worker in workers:
-            if threads > 1:
-                time.sleep(SETTLE_SECONDS)
-            worker.blocks.append(worker.block(options.warm if worker.count > 1 else 0, worker.count))
-
-
-def summarize(about, workers):
-    """Medians over rounds of each block's median, smallest times, and ratios within rounds."""
-    for worker in workers:
-        failed = [block["failed"] for block in worker.blocks if "failed" in block]
-        if failed:
-            worker.result.update(status="failed", reason=failed[0])
-            continue
-        medians = [statistics.median(block["seconds"]) for block in worker.blocks]
-        peaks = [max(block["peaks"]) for block in worker.blocks]
-        worker.result.update(
-            median_ms=1e3 * statistics.median(medians), rounds_ms=[1e3 * value for value in medians],
-            min_ms=1e3 * min(value for block in worker.blocks for value in block["seconds"]),
-            inferences=sum(len(block["seconds"]) for block in worker.blocks),
-            peak_gflops=[1e-9 * value for value in peaks],
-            of_peak=statistics.median(2 * about["macs"] / value / peak for value, peak in zip(medians, peaks)))
-    timed = [worker.result for worker in workers if worker.result["status"] == "timed"]
-    peers = [result for result in timed if result["name"] in competitors.PEERS]
-    best = min(peers, key=lambda result: result["median_ms"], default=None)
-    for result in timed if best else []:
-        result["speed_against_best_peer"] = statistics.median(
-            theirs / own for theirs, own in zip(best["rounds_ms"], result["rounds_ms"]))
-    return best["name"] if best else None
-
-
 def measure(options, key, threads):
     title, file, arguments = options.table[key]
     source = os.path.join(EXAMPLES, file)
     folder = os.path.join(options.work, key.replace("/", "_"))
     about = models.prepare(folder, source, arguments, options)
-    machine, problems = models.build_machine(folder, options), {}
+    library, problems = models.build_machine(folder, options), {}
     for name in options.competitors:
         if name in competitors.MNCC:
             try:
@@ -160,15 +84,20 @@ def measure(options, key, threads):
                 problems[name] = str(problem)
     if options.build_only:
         return None
-    workers, results = start(options, folder, options.competitors, threads, machine, problems)
+    workers, results = start(options, folder, options.competitors, threads, library, problems)
     with options.lock:
-        go_round(options, workers, threads)
-    best = summarize(about, workers)
+        conditions = rounds.Conditions(machine.Machine(library), threads, options.near, options.patience)
+        run = rounds.go_round(options, workers, conditions)
+    used = conditions.undisturbed(run)
+    disturbed = len(used) < min(rounds.FEWEST_ROUNDS, options.rounds)
+    used = run if disturbed else used
+    best = rounds.summarize(about["macs"], workers, used)
     for worker in workers:
         worker.close()
-    trips = [1e9 * block["round_trip"] for worker in workers for block in worker.blocks if block.get("round_trip")]
-    return {"network": key, "title": title, "macs": about["macs"], "threads": threads,
-            "rounds": options.rounds, "core_round_trip_ns": sorted(trips), "best_peer": best, "competitors": results}
+    trips = [1e9 * block["round_trip"] for blocks in used for block in blocks.values() if block.get("round_trip")]
+    return {"network": key, "title": title, "macs": about["macs"], "threads": threads, "rounds": len(used),
+            "rounds_set_aside": len(run) - len(used), "disturbed": disturbed,
+            "core_round_trip_ns": sorted(trips), "best_peer": best, "competitors": results}
 
 
 def processor():
@@ -212,6 +141,10 @@ def parse_options():
     parser.add_argument("--skip-missing", action="store_true", help="go on without peers that are not installed")
     parser.add_argument("--build-only", action="store_true", help="make the models and time nothing")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--near", type=float, metavar="NS",
+                        help="set rounds aside in which a round trip between the cores takes longer (default: twice the shortest)")
+    parser.add_argument("--patience", type=float, default=0, metavar="SECONDS",
+                        help="how long to wait in all until the machine is undisturbed")
     parser.add_argument("--warm", type=int, default=3, help="inferences before those of a block that are timed")
     parser.add_argument("--block", type=float, default=BLOCK_SECONDS, metavar="SECONDS", help="length of a block")
     parser.add_argument("--most", type=int, default=200, help="inferences in a block at most")

@@ -31,8 +31,10 @@ def table(run):
     low, high = peak_range(run)
     trips = run.get("core_round_trip_ns")
     apart = f", {trips[0]:.0f} to {trips[-1]:.0f} ns between cores and back" if trips else ""
+    aside = f" ({run['rounds_set_aside']} set aside)" if run.get("rounds_set_aside") else ""
+    aside += ", the machine disturbed in most" if run.get("disturbed") else ""
     lines = [f"{run['title']}, {plural(run['threads'], 'thread')}: {run['macs'] / 1e6:.1f} MMAC, "
-             f"{plural(run['rounds'], 'round')}, peak {low:.0f} to {high:.0f} GFLOP/s{apart}",
+             f"{plural(run['rounds'], 'round')}{aside}, peak {low:.0f} to {high:.0f} GFLOP/s{apart}",
              f"  {'':20} {'median ms':>10} {'min ms':>9} {'of peak':>8} {'speed*':>7} {'difference':>11}"]
     for result in run["competitors"]:
         title = TITLES[result["name"]]

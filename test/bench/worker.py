@@ -8,7 +8,6 @@ says that the competitor is ready, or why not. `{"warm": 3, "count": 10}` runs s
 times so many more, each one by itself, with the machine's peak of multiply-adds measured between
 them, and before them how far two cores are from each other."""
 
-import ctypes
 import json
 import os
 import sys
@@ -19,8 +18,7 @@ import numpy as np
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import competitors  # noqa: E402
-
-PEAK_ROUNDS = 30000  # of 12 vectors each: a tenth of a millisecond
+import machine  # noqa: E402
 
 
 def difference(files, outputs):
@@ -36,19 +34,19 @@ def difference(files, outputs):
     return float(worst) if np.isfinite(worst) else float("inf")
 
 
-def block(run, machine, threads, warm, count):
-    peak, trip = machine.peak_flops, machine.core_round_trip() if threads > 1 else None
+def block(run, measured, threads, warm, count):
+    trip = measured.round_trip() if threads > 1 else None
     for _ in range(warm):
         run()
     times, peaks = [], []
     for i in range(count):
         if i % max(1, count // 4) == 0:
-            peaks.append(peak(threads, PEAK_ROUNDS))
+            peaks.append(measured.peak(threads))
             run()  # what the peak's threads left behind is not the competitor's
         start = time.perf_counter()
         run()
         times.append(time.perf_counter() - start)
-    peaks.append(peak(threads, PEAK_ROUNDS))
+    peaks.append(measured.peak(threads))
     return {"seconds": times, "peaks": peaks, "round_trip": trip}
 
 
@@ -62,9 +60,7 @@ def main():
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
-    machine = ctypes.CDLL(library)
-    machine.peak_flops.restype, machine.peak_flops.argtypes = ctypes.c_double, [ctypes.c_int, ctypes.c_long]
-    machine.core_round_trip.restype, machine.core_round_trip.argtypes = ctypes.c_double, []
+    measured = machine.Machine(library)
     files = competitors.Files(folder)
     try:
         competitor = competitors.ALL[name](files, threads)
@@ -78,7 +74,7 @@ def main():
     answer({"version": version, "difference": worst, "note": competitor.note})
     for line in sys.stdin:
         asked = json.loads(line)
-        answer(block(competitor.run, machine, threads, asked["warm"], asked["count"]))
+        answer(block(competitor.run, measured, threads, asked["warm"], asked["count"]))
 
 
 if __name__ == "__main__":
