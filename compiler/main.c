@@ -49,6 +49,8 @@ static int run(const Options *options) {
     return command_bench(options);
   case VERB_VERIFY:
     return command_verify(options);
+  case VERB_TUNE:
+    return command_tune(options);
   case VERB_FMT:
     return command_fmt(options);
   case VERB_COUNT:

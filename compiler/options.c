@@ -44,6 +44,8 @@ static const struct {
                     "measure each stage, beside the most that the machine can do"},
     [VERB_VERIFY] = {"verify", "mncc verify NET.mn [INPUT ...] [options]",
                      "compare evaluator, LLVM and C with each other, layer by layer"},
+    [VERB_TUNE] = {"tune", "mncc tune NET.mn -o FILE [INPUT ...] [options]",
+                   "measure which register tiles are the fastest on this machine, for --tuned"},
     [VERB_FMT] = {"fmt", "mncc fmt FILE ... [options]",
                   "format networks; tokens and comments stay as they are"},
 };
@@ -174,7 +176,7 @@ static bool read_expand(Parser *p, const OptionDef *def, const char *given, cons
 
 /* -WNAME, -Wno-NAME, -Wall; -Werror is an option of its own. The last one counts. */
 static bool read_warning(Parser *p, const OptionDef *def, const char *given, const char *value) {
-  static const char *const names[] = {"unused-input", "unused-let", "unused-result"};
+  static const char *const names[] = {"tuned", "unused-input", "unused-let", "unused-result"};
   enum { NAMES = sizeof names / sizeof *names };
   (void)given;
   Strings *off = field(p, def);
@@ -202,7 +204,7 @@ static bool read_warning(Parser *p, const OptionDef *def, const char *given, con
                no ? "no-" : "", near);
   else
     diag_error(p->diag, nowhere,
-               "'-W%.200s' names no warning; there are unused-input, unused-let, unused-result",
+               "'-W%.200s' names no warning; there are tuned, unused-input, unused-let, unused-result",
                value);
   return false;
 }
@@ -428,8 +430,9 @@ enum {
   RUN = 1u << VERB_RUN,
   BENCH = 1u << VERB_BENCH,
   VERIFY = 1u << VERB_VERIFY,
+  TUNE = 1u << VERB_TUNE,
   FMT = 1u << VERB_FMT,
-  RUNS = RUN | BENCH | VERIFY, /* they take inputs */
+  RUNS = RUN | BENCH | VERIFY | TUNE, /* they take inputs */
   ALL = COMPILE | COST | RUNS, /* they take a network */
   EVERY = ALL | FMT
 };
@@ -486,6 +489,8 @@ static const OptionDef table[] = {
      0, false},
     {"--schedule", "FILE", "the loop transformations of each region", COMPILE | RUNS, read_string,
      AT(schedule), 0, false},
+    {"--tuned", "FILE", "tiles that mncc tune has measured", COMPILE | RUNS, read_string, AT(tuned), 0,
+     false},
     {"--input", "FILE", "a further input", RUNS, read_strings, AT(run_inputs), 0, false},
     {"--fit", "crop|stretch|pad", "how a picture is brought to the input's aspect ratio", RUNS, read_fit,
      AT(fit), 0, false},
@@ -493,7 +498,7 @@ static const OptionDef table[] = {
      read_numbers, AT(image_mean), 0, false},
     {"--scale", "S", "multiplies them then (default 1/255)", RUNS, read_numbers, AT(image_scale), 0,
      false},
-    {"--repeat", "N", "run: N times more, and print what they take; bench: N rounds", RUN | BENCH, read_count,
+    {"--repeat", "N", "run: N times more, and print what they take; bench, tune: N rounds", RUN | BENCH | TUNE, read_count,
      AT(repeat), 0, false},
     {"--evaluate", NULL, "run the reference evaluator instead of compiled code", RUN, read_flag,
      AT(evaluate), 1, false},
@@ -502,7 +507,7 @@ static const OptionDef table[] = {
     {"--tolerance", "X", "how far apart, of the largest value (default 1e-4)", VERIFY, read_tolerance,
      AT(tolerance), 0, false},
     {"--no-c", NULL, "leave C and its compiler out", VERIFY, read_flag, AT(no_c), 1, false},
-    {"--format", "text|json|csv", "form of the report", COST | RUNS, read_format, AT(format), 0,
+    {"--format", "text|json|csv", "form of the report", COST | RUN | BENCH | VERIFY, read_format, AT(format), 0,
      false},
     {"--print-after", "PASS|all", "print what a pass leaves behind", COMPILE | RUNS, read_strings,
      AT(print_after), 0, false},

@@ -18,7 +18,7 @@
 /* Exit statuses. */
 enum { EXIT_FINE = 0, EXIT_USER = 1, EXIT_USAGE = 2, EXIT_IO = 3, EXIT_INTERNAL = 70 };
 
-typedef enum Verb { VERB_COMPILE, VERB_COST, VERB_RUN, VERB_BENCH, VERB_VERIFY, VERB_FMT, VERB_COUNT } Verb;
+typedef enum Verb { VERB_COMPILE, VERB_COST, VERB_RUN, VERB_BENCH, VERB_VERIFY, VERB_TUNE, VERB_FMT, VERB_COUNT } Verb;
 
 /* What --emit asks for. */
 typedef enum Emit {
@@ -104,7 +104,7 @@ typedef struct Options {
 
   int threads; /* --threads; 1 unless said */
   bool no_fuse;
-  const char *regions, *schedule; /* files */
+  const char *regions, *schedule, *tuned; /* files */
 
   Strings print_after; /* pass names, or "all" */
   Strings skip;

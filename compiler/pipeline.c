@@ -44,7 +44,11 @@ static void share_memory(Compilation *c) { region_share_memory(c->regions); }
 static void choose_schedules(Compilation *c) {
   if (c->schedule_file)
     region_read_schedules(c->regions, c->diag, c->schedule_file);
+  if (c->tuned_file)
+    region_read_tuned(c->regions, c->diag, c->tuned_file);
+  c->regions->candidate = c->tile_candidate;
   region_choose_schedules(c->regions);
+  region_check_tuned(c->regions, c->diag);
 }
 
 static void divide_stages(Compilation *c) { region_divide_stages(c->regions, c->diag); }

@@ -26,6 +26,8 @@ typedef struct Compilation {
   bool is_loop_text;
   const Target *target;
   const Source *regions_file, *schedule_file; /* --regions, --schedule; or null */
+  const Source *tuned_file; /* --tuned, or null */
+  int tile_candidate;       /* for mncc tune: see Regions.candidate */
 
   AstFile *ast;
   AstFiles included;

@@ -20,6 +20,9 @@ int command_bench(const Options *options);
 /* Compares evaluator, LLVM and C. Returns the exit status: EXIT_USER too if they part. */
 int command_verify(const Options *options);
 
+/* Measures register tiles and writes the best to a file. Returns the exit status. */
+int command_tune(const Options *options);
+
 /* Formats networks: to standard output, into their files (-i), or only says which are not formatted (--check). Returns
  * the exit status; of several files the worst. */
 int command_fmt(const Options *options);

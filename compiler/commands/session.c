@@ -68,9 +68,9 @@ int session_open(Session *session, const Options *options) {
   int status = find_target(session, options);
   if (status == EXIT_FINE)
     status = read_source(session, options->input, 0, &session->source);
-  const char *const files[2] = {options->regions, options->schedule};
-  const Source **into[2] = {&c->regions_file, &c->schedule_file};
-  for (int i = 0; i < 2 && status == EXIT_FINE; i++) {
+  const char *const files[3] = {options->regions, options->schedule, options->tuned};
+  const Source **into[3] = {&c->regions_file, &c->schedule_file, &c->tuned_file};
+  for (int i = 0; i < 3 && status == EXIT_FINE; i++) {
     if (!files[i])
       continue;
     Source *source = ARENA_NEW(session->arena, Source);
@@ -90,7 +90,7 @@ int session_open(Session *session, const Options *options) {
 void session_close(Session *session) {
   if (session->weights)
     weights_close(session->weights);
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 4; i++)
     free(session->texts[i]);
   arena_free(session->arena);
 }

@@ -10,7 +10,7 @@ typedef struct Session {
   Diag diag;
   Source source;
   Compilation compilation;
-  char *texts[3]; /* malloc'd files: network, regions, schedule */
+  char *texts[4]; /* malloc'd files: network, regions, schedule, tuned */
   Weights *weights;
   const char *weights_file; /* from which they come; null: from none */
   EmitOptions emit;

@@ -39,6 +39,11 @@ typedef enum Cut {
   CUT_CHANNELS /* the stage by itself */
 } Cut;
 
+/* What is computed at a time in registers: pixels by vectors of channels. */
+typedef struct Tile {
+  int64_t columns, vectors;
+} Tile;
+
 typedef struct Stage {
   const Node *node;
   Compute compute;
@@ -48,6 +53,7 @@ typedef struct Stage {
   int64_t ring_rows; /* rows held; == rows unless STORAGE_RING */
   int in_place;      /* operand whose memory the result takes over, or -1 */
   const char *schedule; /* loop schedule: directives of loop/schedule.h */
+  Tile tile;            /* that the schedule makes; 0 columns: none, or none is chosen */
   bool flat;            /* rows and columns are walked as one dimension of pixels */
   int64_t weight_block; /* weights with the output channel last are stored in blocks of so many channels, [C/B, ..., B];
                          * 0: as the operator packs them */
@@ -69,6 +75,14 @@ typedef struct Region {
   VEC(Step) steps;
 } Region;
 
+/* A tile that was measured to be the best for stages of a shape. */
+typedef struct TunedTile {
+  const char *shape; /* see stage_shape_text */
+  Tile tile;
+  Loc loc;
+  bool found, used; /* by a stage */
+} TunedTile;
+
 typedef struct Regions {
   Arena *arena;
   const Graph *graph;
@@ -76,6 +90,8 @@ typedef struct Regions {
   int threads;              /* workers to divide the work for */
   bool divided;             /* region_divide_stages has run */
   VEC(Region *) regions; /* in execution order */
+  VEC(TunedTile) tuned;
+  int candidate; /* to measure: which tile each stage takes, 0: the model's choice, 1: its second, ... */
 } Regions;
 
 /* What the command line overrides. */
@@ -102,6 +118,20 @@ void region_share_memory(Regions *regions);   /* in_place */
 /* True if the stage's pixels may be walked as one dimension: every tensor is read at the pixel that is written, and
  * ring buffers hold whole steps. Needs the row schedule. */
 bool stage_can_be_flat(const Region *region, const Stage *stage);
+
+/* ---- measured tiles (tuned.c) ---- */
+
+/* Reads what mncc tune wrote, before schedules are chosen; what is wrong with it are warnings. */
+void region_read_tuned(Regions *regions, Diag *diag, const Source *file);
+/* Warns of the entries that nothing has used. */
+void region_check_tuned(const Regions *regions, Diag *diag);
+/* The entry for the stage's shape, or null. Marks it as found. */
+const TunedTile *region_find_tuned(const Regions *regions, const Stage *stage);
+void region_use_tuned(const Regions *regions, const TunedTile *tuned); /* marks it as used */
+/* The head of such a file. */
+const char *region_tuned_target(const Regions *regions);
+/* "conv | relu6, 14x14x512 from 14x14x512, sums of 512" */
+const char *stage_shape_text(Arena *arena, const Stage *stage);
 
 /* The file that --regions reads is what this prints, less the comments. */
 void region_print(Writer *w, const Regions *regions);

@@ -70,10 +70,6 @@ static const char *choose_small(Arena *arena, const Stage *stage, const Target *
  * weight vector and one for the broadcast pixel. Per step of the reduction it takes columns * vectors multiply-adds,
  * columns + vectors loads (two of each a cycle), and at least the latency of a multiply-add. */
 
-typedef struct Tile {
-  int64_t columns, vectors;
-} Tile;
-
 /* Half cycles of one step of the reduction. */
 static double tile_cost(int64_t columns, int64_t vectors) {
   const double latency = 8;
@@ -109,6 +105,56 @@ static Tile choose_tile(const Target *target, int64_t pixels, int64_t vectors) {
       }
     }
   return best;
+}
+
+/* The registers hold its accumulators, a pixel, and the weights; and there is as much to compute. */
+static bool tile_fits(const Target *target, Tile tile, int64_t pixels, int64_t vectors) {
+  bool weights = pixels > 1 && tile.vectors > 1;
+  return tile.columns >= 1 && tile.vectors >= 1 && tile.columns <= pixels && tile.vectors <= vectors && tile.columns <= 16 &&
+         tile.vectors <= 16 && tile.columns * tile.vectors + (weights ? tile.vectors : 1) + 1 < target->vector_registers;
+}
+
+/* The k-th best tile by the model's cost, 0 the chosen one; the chosen one too if there are not so many. Tiles of one pixel are
+ * compared by nothing but their width. */
+static Tile candidate_tile(const Target *target, Tile chosen, int k, int64_t pixels, int64_t vectors) {
+  double least = -1;
+  Tile last = chosen;
+  for (int i = 0; i < k; i++) {
+    Tile best = {0, 0};
+    double best_cost = 0;
+    for (int64_t n = 1; n <= (pixels > 1 ? 4 : 16); n++)
+      for (int64_t p = 1; p <= 16; p++) {
+        Tile tile = {p, n};
+        double cost = pixels > 1 ? cover_cost(tile, pixels, vectors) : (double)(16 - n);
+        cost += 1e-6 * (double)(16 * p + n); /* no two are equal */
+        if (!tile_fits(target, tile, pixels, vectors) || (p == chosen.columns && n == chosen.vectors) || cost <= least)
+          continue;
+        if (!best.columns || cost < best_cost) {
+          best = tile;
+          best_cost = cost;
+        }
+      }
+    if (!best.columns)
+      return chosen;
+    last = best;
+    least = best_cost;
+  }
+  return last;
+}
+
+/* The tile that a measurement asks for, else the one that was measured to be the best, else the model's choice. */
+static Tile settle_tile(const Regions *regions, Stage *stage, Tile chosen, int64_t pixels, int64_t vectors) {
+  stage->tile = chosen;
+  if (regions->candidate) {
+    stage->tile = candidate_tile(regions->target, chosen, regions->candidate, pixels, vectors);
+    return stage->tile;
+  }
+  const TunedTile *tuned = region_find_tuned(regions, stage);
+  if (tuned && tile_fits(regions->target, tuned->tile, pixels, vectors)) {
+    stage->tile = tuned->tile;
+    region_use_tuned(regions, tuned);
+  }
+  return stage->tile;
 }
 
 /* Products summed per output. */
@@ -170,6 +216,8 @@ static const char *choose_big(const Regions *regions, const Region *region, Stag
   if (!compute->multiply_add || !sums_channels(compute)) {
     /* Load-bound: several columns share what they read; weights stay in registers. */
     int64_t columns = compute->n_reduce && pixels > 1 ? 7 : 1;
+    if (columns > 1) /* one vector wide */
+      columns = settle_tile(regions, stage, (Tile){columns, 1}, pixels < 7 ? 7 : pixels, 1).columns;
     const char *split = columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)columns) : "";
     const char *order = columns > 1 ? "order y x c x.i c.i; " : "";
     const char *taps = compute->multiply_add ? unroll_taps(arena, compute, 25) : "";
@@ -177,6 +225,7 @@ static const char *choose_big(const Regions *regions, const Region *region, Stag
                         columns > 1 ? "unroll x.i; " : "");
   }
   Tile tile = pixels > 1 ? choose_tile(target, pixels, vectors) : (Tile){1, vectors_of_pixel(vectors, regions->threads)};
+  tile = settle_tile(regions, stage, tile, pixels, vectors);
   int64_t block = tile.vectors * lanes;
   stage->weight_block = block;
   const char *split_x = tile.columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)tile.columns) : "";

@@ -10,16 +10,16 @@ import re
 import subprocess
 import sys
 
-RUNS = {"run", "bench", "verify"}
+RUNS = {"run", "bench", "verify", "tune"}
 SECTIONS = {
     "All commands": {"compile", "cost", "fmt"} | RUNS,
     "Networks": {"compile", "cost"} | RUNS,
     "Compiling and running": {"compile"} | RUNS,
     "Compiling and run": {"compile", "run"},
     "Compiling": {"compile"},
-    "Cost and running": {"cost"} | RUNS,
+    "Cost, run, bench and verify": {"cost", "run", "bench", "verify"},
     "Running": RUNS,
-    "Run and bench": {"run", "bench"},
+    "Run, bench and tune": {"run", "bench", "tune"},
     "Verify": {"verify"},
     "Run": {"run"},
     "Fmt": {"fmt"},

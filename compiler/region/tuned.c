@@ -1,0 +1,137 @@
+/* Tiles that were measured: the file that `mncc tune` writes and --tuned reads.
+ *
+ *     target native, vectors of 64 bytes, 32 registers
+ *     conv | relu6, 14x14x512 from 14x14x512, sums of 512: tile 7x3    // 0.96 ms, 0.93 ms
+ *
+ * A line is for all stages of that shape: what runs, the result's and the first
+ * operand's dimensions, the products summed. The file is a hint: what does not fit,
+ * another target, an unknown shape, a tile that the registers do not hold,
+ * is warned of and left aside. */
+#include <string.h>
+
+#include "region/region.h"
+
+static const char separator[] = ": tile ";
+
+const char *region_tuned_target(const Regions *regions) {
+  const Target *target = regions->target;
+  return arena_printf(regions->arena, "target %s, vectors of %d bytes, %d registers", target->name, target->vector_bytes,
+                      target->vector_registers);
+}
+
+const char *stage_shape_text(Arena *arena, const Stage *stage) {
+  const Compute *compute = &stage->compute;
+  Writer w;
+  writer_init(&w);
+  write_text(&w, stage->node->call.def->name);
+  for (int t = 0; t < stage->node->n_tails; t++)
+    write_f(&w, " | %s", stage->node->tails[t].call.def->name);
+  write_f(&w, ", %lldx%lldx%lld", (long long)compute->out[0], (long long)compute->out[1], (long long)compute->out[2]);
+  const Operand *x = &compute->operands[0];
+  for (int i = 0; compute->n_operands && i < x->rank; i++)
+    write_f(&w, "%s%lld", i ? "x" : " from ", (long long)x->dims[i]);
+  int64_t sums = 1;
+  for (int r = 0; r < compute->n_reduce; r++)
+    sums *= compute->reduce[r];
+  write_f(&w, ", sums of %lld", (long long)sums);
+  const char *text = arena_strndup(arena, w.data, w.len);
+  writer_free(&w);
+  return text;
+}
+
+/* ---- reading ---- */
+
+/* "7x3" up to the end of the text. */
+static bool parse_tile(const char *text, size_t len, Tile *tile) {
+  int64_t numbers[2] = {0, 0};
+  int n = 0;
+  for (size_t i = 0; i < len; i++)
+    if (text[i] == 'x' && n == 0 && i > 0)
+      n = 1;
+    else if (text[i] >= '0' && text[i] <= '9' && numbers[n] < 1000)
+      numbers[n] = numbers[n] * 10 + (text[i] - '0');
+    else
+      return false;
+  *tile = (Tile){numbers[0], numbers[1]};
+  return n == 1 && numbers[0] > 0 && numbers[1] > 0;
+}
+
+static const char *find_separator(const char *text, size_t len) {
+  size_t n = sizeof separator - 1;
+  for (size_t i = 0; i + n <= len; i++)
+    if (memcmp(text + i, separator, n) == 0)
+      return text + i;
+  return NULL;
+}
+
+/* False if what follows is for another machine. */
+static bool read_line(Regions *regions, Diag *diag, Loc loc) {
+  const char *text = loc.source->text + loc.begin;
+  size_t len = loc.end - loc.begin;
+  if (strncmp(text, "target ", len < 7 ? len : 7) == 0) {
+    const char *ours = region_tuned_target(regions);
+    if (strlen(ours) == len && memcmp(ours, text, len) == 0)
+      return true;
+    diag_warning(diag, "tuned", loc, "these tiles were measured for another target; they are not used for '%s'", ours);
+    return false;
+  }
+  const char *at = find_separator(text, len);
+  TunedTile tuned = {.loc = loc};
+  if (!at || !parse_tile(at + sizeof separator - 1, (size_t)(text + len - at) - (sizeof separator - 1), &tuned.tile)) {
+    diag_warning(diag, "tuned", loc, "expected SHAPE: tile COLUMNSxVECTORS, as mncc tune writes it; the line is not used");
+    return true;
+  }
+  tuned.shape = arena_strndup(regions->arena, text, (size_t)(at - text));
+  VEC_PUSH(regions->arena, regions->tuned, tuned);
+  return true;
+}
+
+/* The line at `begin` up to `end` without blanks and comment. */
+static Loc trimmed(const Source *file, uint32_t begin, uint32_t end) {
+  for (uint32_t i = begin; i + 1 < end; i++)
+    if (file->text[i] == '/' && file->text[i + 1] == '/')
+      end = i;
+  while (begin < end && strchr(" \t\r", file->text[begin]))
+    begin++;
+  while (end > begin && strchr(" \t\r", file->text[end - 1]))
+    end--;
+  return (Loc){file, begin, end};
+}
+
+void region_read_tuned(Regions *regions, Diag *diag, const Source *file) {
+  for (uint32_t begin = 0; begin < file->len;) {
+    uint32_t end = begin;
+    while (end < file->len && file->text[end] != '\n')
+      end++;
+    Loc line = trimmed(file, begin, end);
+    if (line.end > line.begin && !read_line(regions, diag, line))
+      return;
+    begin = end + 1;
+  }
+}
+
+/* ---- using ---- */
+
+const TunedTile *region_find_tuned(const Regions *regions, const Stage *stage) {
+  if (!regions->tuned.len)
+    return NULL;
+  const char *shape = stage_shape_text(regions->arena, stage);
+  for (size_t i = 0; i < regions->tuned.len; i++)
+    if (strcmp(regions->tuned.at[i].shape, shape) == 0) {
+      regions->tuned.at[i].found = true;
+      return &regions->tuned.at[i];
+    }
+  return NULL;
+}
+
+void region_use_tuned(const Regions *regions, const TunedTile *tuned) { regions->tuned.at[tuned - regions->tuned.at].used = true; }
+
+void region_check_tuned(const Regions *regions, Diag *diag) {
+  for (size_t i = 0; i < regions->tuned.len; i++) {
+    const TunedTile *tuned = &regions->tuned.at[i];
+    if (!tuned->found)
+      diag_warning(diag, "tuned", tuned->loc, "the network has no stage of this shape");
+    else if (!tuned->used)
+      diag_warning(diag, "tuned", tuned->loc, "no stage of this shape can have such a tile; the usual one is used");
+  }
+}
