@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "commands/times.h"
+
 #if MNCC_HAVE_LLVM
 
 typedef struct LoopShape {
@@ -97,9 +99,9 @@ static Peak *compile(Session *session, LoopShape shape) {
 double peak_measure(Peak *peak) {
   const void *in[1] = {peak->in};
   void *out[1] = {peak->out};
-  double start = pipeline_seconds();
+  double start = thread_seconds();
   jit_run(peak->jit, in, out);
-  return peak->operations / (pipeline_seconds() - start);
+  return peak->operations / (thread_seconds() - start);
 }
 
 /* The best of a few runs. */

@@ -1,6 +1,13 @@
 #include "commands/times.h"
 
 #include <stdlib.h>
+#include <time.h>
+
+double thread_seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
 
 Times times_new(Arena *arena, int64_t n) { return (Times){ARENA_ARRAY(arena, double, n + 1), n}; }
 

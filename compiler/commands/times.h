@@ -11,6 +11,9 @@ typedef struct Times {
   int64_t n;
 } Times;
 
+/* Processor time of this thread: it does not run on while somebody else has the core. */
+double thread_seconds(void);
+
 /* n times, all 0. */
 Times times_new(Arena *arena, int64_t n);
 

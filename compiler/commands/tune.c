@@ -110,9 +110,9 @@ static bool add_candidate(Tune *t, bool *more) {
 /* ---- measuring ---- */
 
 static double timed_run(const Tune *t, Jit *jit) {
-  double start = pipeline_seconds();
+  double start = thread_seconds();
   jit_run(jit, t->in, t->out);
-  return pipeline_seconds() - start;
+  return thread_seconds() - start;
 }
 
 static void measure(Tune *t) {
