@@ -5,7 +5,7 @@
  *
  *     for x in 0..8 { for kx in max(0, 1 - x)..min(3, 9 - x) }
  *
- * is cut at 1 and 7. */
+ * is cut at 1 and 7. Conditions may go through quotients and depend on loops inside. */
 #include <string.h>
 
 #include "loop/transform.h"
@@ -55,6 +55,32 @@ static void cut_bounds(Cuts *cuts, const Affine *const *bounds, int n, const Var
           cut_at(cuts, bounds[k], var, is_maximum ? c + 1 : c);
 }
 
+/* Cuts where a condition on nothing but `var`, through quotients, begins or ceases to hold. One that changes its mind again
+ * and again (a remainder) is left alone. */
+static void cut_by_value(Cuts *cuts, const Affine *a, const Var *var) {
+  enum { MAX_VALUES = 4096, MAX_CHANGES = 2 };
+  int64_t changes[MAX_CHANGES], value;
+  int n = 0;
+  bool held = false;
+  if (cuts->hi - cuts->lo > MAX_VALUES)
+    return;
+  Arena *scratch = arena_new();
+  for (int64_t at = cuts->lo; at < cuts->hi && n >= 0; at++) {
+    if (!affine_is_const(affine_subst(scratch, a, var, affine_const(scratch, at)), &value)) {
+      n = -1;
+    } else if (at > cuts->lo && held != (value >= 0)) {
+      if (n == MAX_CHANGES)
+        n = -1;
+      else
+        changes[n++] = at;
+    }
+    held = value >= 0;
+  }
+  for (int i = 0; i < n; i++)
+    add_cut(cuts, changes[i]);
+  arena_free(scratch);
+}
+
 /* A condition on `var` and on variables of loops inside: a cut for each of their values. */
 static void cut_condition(Arena *arena, Cuts *cuts, const Affine *a, const Var *var, const Scope *inside) {
   for (size_t k = 0; k < inside->enclosing.len; k++) {
@@ -68,7 +94,11 @@ static void cut_condition(Arena *arena, Cuts *cuts, const Affine *a, const Var *
       cut_condition(arena, cuts, affine_subst(arena, a, loop->var, affine_const(arena, value)), var, inside);
     return;
   }
-  cut_at(cuts, a, var, 0);
+  int64_t coef;
+  if (affine_coef(a, var, &coef))
+    cut_at(cuts, a, var, 0);
+  else
+    cut_by_value(cuts, a, var);
 }
 
 static void find_cuts(Arena *arena, const Block *block, const Var *var, Scope *inside, Cuts *cuts) {

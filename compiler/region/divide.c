@@ -100,8 +100,10 @@ static int64_t unit_of(const Stage *stage, Cut cut) {
     return 1;
   case CUT_PIXELS:
     return split_of(stage->schedule, "x");
-  case CUT_CHANNELS:
-    return stage->weight_block ? stage->weight_block : split_of(stage->schedule, "c");
+  case CUT_CHANNELS: {
+    int64_t split = split_of(stage->schedule, "c"); /* a tile, or a group of several */
+    return stage->weight_block && split % stage->weight_block ? stage->weight_block : split;
+  }
   }
   return 1;
 }

@@ -27,6 +27,33 @@ static bool vectorises_over_channels(const Compute *compute) {
   return true;
 }
 
+/* Channels of the output that read the same channels of the input, one group's, where that is all that keeps channels from
+ * being lanes; else 0. */
+static int64_t group_channels(const Compute *compute) {
+  int64_t width = compute->out[DIM_C];
+  for (int o = 0; o < compute->n_operands; o++)
+    for (int i = 0; i < compute->operands[o].rank; i++) {
+      const AccessDim *access = &compute->operands[o].access[i];
+      const AccessQuotient *q = &access->quotient;
+      if (!access_uses(access, DIM_C))
+        continue;
+      bool walks = access->coef[DIM_C] == 1 && q->times == 0 && i == compute->operands[o].rank - 1;
+      bool grouped = access->coef[DIM_C] == 0 && q->coef == 1 && q->offset == 0 && !q->remainder;
+      if (!walks && !grouped)
+        return 0;
+      if (grouped)
+        width = divisor(width, q->divide);
+    }
+  return width;
+}
+
+/* The most lanes, a power of two up to `lanes`, that divide a group. */
+static int64_t group_lanes(int64_t width, int64_t lanes) {
+  while (lanes > 1 && (width == 0 || width % lanes))
+    lanes /= 2;
+  return lanes;
+}
+
 /* Directives for columns that are read through a quotient or a remainder: dealt out so that in each loop all that depends
  * on them is affine, and a tile of columns reads the same weights. */
 static const char *deal_columns(Arena *arena, const Compute *compute) {
@@ -49,15 +76,23 @@ static const char *choose_small(Arena *arena, const Stage *stage, const Target *
   const Compute *compute = &stage->compute;
   bool vector = vectorises_over_channels(compute) && target->vector_bytes > 4;
   bool tile = compute->multiply_add && compute->out[DIM_X] > 1;
-  int64_t lanes = target->vector_bytes / 4;
+  int64_t lanes = target->vector_bytes / 4, width = group_channels(compute);
   int64_t columns = 4;
-  const char *peel = arena_printf(arena, "%s%s%s", tile ? deal_columns(arena, compute) : "", compute->n_reduce && compute->out[DIM_X] > 1 ? "peel x; " : "",
+  const char *c = "c", *inside = "";
+  if (!vector && compute->multiply_add && group_lanes(width, lanes) >= 4) {
+    vector = true;
+    lanes = group_lanes(width, lanes);
+    inside = arena_printf(arena, "split c %lld; ", (long long)width);
+    c = "c.i";
+  }
+  const char *peel = arena_printf(arena, "%s%s%s", tile ? deal_columns(arena, compute) : "",
+                                  compute->n_reduce && compute->out[DIM_X] > 1 ? "peel x; " : "",
                                   compute_may_leave(compute, DIM_C) ? "peel c; " : "");
   const char *split_x = tile ? arena_printf(arena, "split x %lld; ", (long long)columns) : "";
-  const char *split_c = vector ? arena_printf(arena, "split c %lld; ", (long long)lanes) : "";
-  const char *order = vector && tile ? "order y x c x.i c.i; " : "";
+  const char *split_c = vector ? arena_printf(arena, "%ssplit %s %lld; ", inside, c, (long long)lanes) : "";
+  const char *order = vector && tile ? arena_printf(arena, "order y x %s%s x.i %s.i; ", *inside ? "c " : "", c, c) : "";
   const char *unroll = tile ? "unroll x.i; " : "";
-  const char *lanes_text = vector ? "vector c.i; " : "";
+  const char *lanes_text = vector ? arena_printf(arena, "vector %s.i; ", c) : "";
   const char *text =
       arena_printf(arena, "%s%s%s%s%s%s", peel, split_x, split_c, order, unroll, lanes_text);
   size_t length = strlen(text);
@@ -199,13 +234,40 @@ static int64_t vectors_of_pixel(int64_t vectors, int threads) {
   return best;
 }
 
+/* Groups: a tile is of one group, whose channels are cut into whole vectors, short ones where the groups are narrow. Two
+ * lanes are not worth it. */
+static const char *choose_grouped(const Regions *regions, const Region *region, Stage *stage) {
+  Arena *arena = regions->arena;
+  const Target *target = regions->target;
+  const Compute *compute = &stage->compute;
+  int64_t width = group_channels(compute), lanes = group_lanes(width, target->vector_bytes / 4);
+  if (lanes < 4 || !compute->multiply_add)
+    return "";
+  stage->border_kernels = true;
+  stage->flat = stage_can_be_flat(region, stage);
+  int64_t pixels = compute->out[DIM_X] * (stage->flat ? stage->step_rows : 1), vectors = width / lanes;
+  Tile tile = pixels > 1 ? choose_tile(target, pixels, vectors) : (Tile){1, vectors < 8 ? vectors : 8};
+  while (vectors % tile.vectors)
+    tile.vectors--;
+  stage->weight_block = tile.vectors * lanes;
+  const char *cuts = arena_printf(arena, "%s%s%s", deal_columns(arena, compute),
+                                  compute_may_leave(compute, DIM_Y) ? "peel y; " : "",
+                                  compute_may_leave(compute, DIM_X) ? "peel x; " : "");
+  const char *columns = tile.columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)tile.columns) : "";
+  const char *taps = reduction_length(compute) <= 32 ? unroll_taps(arena, compute, 32) : "split k 4; unroll k.i; ";
+  return arena_printf(arena,
+                      "%s%ssplit c %lld; split c.i %lld; split c.i.i %lld; order c c.i y x c.i.i x.i c.i.i.i; %sunroll x.i; "
+                      "unroll c.i.i; vector c.i.i.i",
+                      cuts, columns, (long long)width, (long long)stage->weight_block, (long long)lanes, taps);
+}
+
 static const char *choose_big(const Regions *regions, const Region *region, Stage *stage) {
   Arena *arena = regions->arena;
   const Target *target = regions->target;
   const Compute *compute = &stage->compute;
   int64_t lanes = target->vector_bytes / 4;
   if (!vectorises_over_channels(compute))
-    return "";
+    return choose_grouped(regions, region, stage);
   stage->border_kernels = true;
   stage->flat = stage_can_be_flat(region, stage);
   int64_t pixels = compute->out[DIM_X] * (stage->flat ? stage->step_rows : 1);
