@@ -28,8 +28,9 @@ static Divider divider_new(const Regions *regions) {
 static double speed(const Target *target) { return (double)target->vector_bytes / 4 * (target->l1_bytes ? 2 : 0.5); }
 
 /* Multiply-adds that a core does in the time that a parallel step costs: waking, waiting, and work that is not
- * quite even; some 1 us at 3 GHz. */
-static double step_price(const Target *target) { return 3000 * speed(target); }
+ * quite even; and the lines that are written were in other cores' caches. Some 2.5 us at 3 GHz, of which a run of the
+ * pool is 0.7. */
+static double step_price(const Target *target) { return 7500 * speed(target); }
 
 static bool reads_many_channels(const Compute *compute) {
   for (int o = 0; o < compute->n_operands; o++)
@@ -43,7 +44,7 @@ static double element_work(const Compute *compute) {
   double points = 1;
   for (int r = 0; r < compute->n_reduce; r++)
     points *= (double)compute->reduce[r];
-  return points * (compute->multiply_add && reads_many_channels(compute) ? 1 : 3) + 4;
+  return points * (compute->multiply_add && reads_many_channels(compute) ? 1 : 4) + (compute->n_reduce ? 4 : 1);
 }
 
 static double weight_bytes_read(const Compute *compute, double share) {
@@ -175,9 +176,13 @@ static double choose_cut(const Divider *d, const Region *region, Stage *stage) {
   return best;
 }
 
+/* Where the stage leaves its result; and what it has read undivided, the caller's core then has. */
 static void remember(const Divider *d, const Region *region, const Stage *stage) {
-  Cut cut = region_parts(region) > 1 ? CUT_ROWS : stage->cut;
-  d->made[stage->node->output->id] = cut == CUT_CHOOSE ? CUT_NONE : cut;
+  Cut cut = region_parts(region) > 1 ? CUT_ROWS : stage->cut == CUT_CHOOSE ? CUT_NONE : stage->cut;
+  d->made[stage->node->output->id] = cut;
+  for (int o = 0; cut == CUT_NONE && o < stage->compute.n_operands; o++)
+    if (stage_operand_tensor(stage, o))
+      d->made[stage_operand_tensor(stage, o)->id] = CUT_NONE;
 }
 
 /* ---- divide-rows ---- */
@@ -226,12 +231,16 @@ static void most_rows(const Region *region, int64_t rows, int64_t *most) {
   }
 }
 
-static double rows_cost(const Regions *regions, const Region *region, int64_t rows) {
-  int64_t *most = ARENA_ARRAY(regions->arena, int64_t, region->n_stages);
+static double rows_cost(const Divider *d, const Region *region, int64_t rows) {
+  int64_t *most = ARENA_ARRAY(d->regions->arena, int64_t, region->n_stages);
   most_rows(region, rows, most);
-  double cost = step_price(regions->target);
-  for (int s = 0; s < region->n_stages; s++)
-    cost += part_work(&region->stages[s], (double)most[s] * row_elements(&region->stages[s]), 1);
+  double cost = step_price(d->regions->target);
+  for (int s = 0; s < region->n_stages; s++) {
+    const Stage *stage = &region->stages[s];
+    d->made[stage->node->output->id] = CUT_ROWS;
+    cost += part_work(stage, (double)most[s] * row_elements(stage), 1) +
+            foreign_cost(d, stage, CUT_ROWS, (double)most[s] / (double)stage->rows);
+  }
   return cost;
 }
 
@@ -260,41 +269,41 @@ static bool may_divide_rows(const Region *region) {
   return region->stages[region->n_stages - 1].rows > 1;
 }
 
+/* Divides the region by rows if that is best; else foresees what divide-stages will do, for the regions behind it. */
 static void divide_region(const Divider *d, Region *region) {
   const Regions *regions = d->regions;
   bool alone = region->n_stages == 1 && region_in_single_steps(region); /* divide-stages knows more */
-  if (alone || !may_divide_rows(region))
+  double otherwise = region_in_single_steps(region) ? stages_cost(d, region) : whole_work(region);
+  if (alone || !may_divide_rows(region)) {
+    for (int s = 0; s < region->n_stages && !region_in_single_steps(region); s++)
+      remember(d, region, &region->stages[s]);
     return;
+  }
   Stage *last = &region->stages[region->n_stages - 1];
   int64_t rows = part_size(last->rows, 1, regions->threads);
-  double otherwise = whole_work(region);
-  if (region_in_single_steps(region)) {
-    double stages = stages_cost(d, region);
-    otherwise = stages < otherwise ? stages : otherwise;
-  }
   int64_t *steps = ARENA_ARRAY(regions->arena, int64_t, region->n_stages);
   for (int s = 0; s < region->n_stages; s++)
     steps[s] = region->stages[s].step_rows;
   fit_steps(region, rows);
-  if (rows_cost(regions, region, rows) < otherwise) {
+  if (rows_cost(d, region, rows) < otherwise) {
     last->cut = CUT_ROWS;
     last->part_size = rows;
     return;
   }
   for (int s = 0; s < region->n_stages; s++)
     region->stages[s].step_rows = steps[s];
+  if (region_in_single_steps(region))
+    stages_cost(d, region);
+  for (int s = 0; s < region->n_stages && !region_in_single_steps(region); s++)
+    remember(d, region, &region->stages[s]);
 }
 
 void region_divide_rows(Regions *regions) {
   if (regions->threads == 1)
     return;
   Divider divider = divider_new(regions);
-  for (size_t r = 0; r < regions->regions.len; r++) {
-    Region *region = regions->regions.at[r];
-    divide_region(&divider, region);
-    for (int s = 0; s < region->n_stages && region_parts(region) > 1; s++)
-      remember(&divider, region, &region->stages[s]);
-  }
+  for (size_t r = 0; r < regions->regions.len; r++)
+    divide_region(&divider, regions->regions.at[r]);
 }
 
 /* ---- divide-stages ---- */

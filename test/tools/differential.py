@@ -28,7 +28,7 @@ FORMS = [("fused", []),
          ("threads", ["--threads=3"]),
          ("threads-blob", ["--threads=2", "--weights-as=blob"])]
 C99 = ["-std=c99"]
-THREADS = (2, 4, 64) # of mncc run, beside those of the forms
+THREADS = (2, 64)  # of mncc run, beside those of the forms
 
 
 def c_builds(form, options):
