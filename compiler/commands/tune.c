@@ -63,13 +63,14 @@ static void stage_ends(void *user, int stage) {
   candidate->spent[stage] += now - candidate->begun[stage];
 }
 
-/* Some stage has a tile that it has had with no candidate before. */
+static bool same_tile(Tile a, Tile b) { return a.columns == b.columns && a.vectors == b.vectors; }
+
+/* Some stage has another tile than usual. */
 static bool is_new(const Tune *t, const Compilation *c) {
   const Regions *regions = c->regions, *usual = t->candidates[0].c.regions;
   for (size_t r = 0; r < regions->regions.len; r++)
     for (int s = 0; s < regions->regions.at[r]->n_stages; s++) {
-      Tile ours = regions->regions.at[r]->stages[s].tile, theirs = usual->regions.at[r]->stages[s].tile;
-      if (ours.columns != theirs.columns || ours.vectors != theirs.vectors)
+      if (!same_tile(regions->regions.at[r]->stages[s].tile, usual->regions.at[r]->stages[s].tile))
         return true;
     }
   return false;
@@ -156,6 +157,8 @@ static void add_times(Tune *t, int k) {
       Group *group = group_of(t, stage_shape_text(t->session->arena, stage));
       const ProgramStage *measured = loop_stage(candidate->c.program, stage->node->path);
       group->tiles[k] = stage->tile;
+      if (k && same_tile(stage->tile, group->tiles[0]))
+        continue; /* it has no such candidate: this is the usual one, once more */
       group->seconds[k] += times_quantile(&candidate->times[measured->index], 0.5);
     }
 }
