@@ -103,14 +103,10 @@ static bool emit_program(Session *session, Emit emit, Writer *w) {
 static bool make_blob(Session *session, Writer *w) {
   const Compilation *c = &session->compilation;
   WeightLayout layout = weight_layout(session->arena, c->program, c->target->buffer_align);
-  char *bytes = calloc(1, (size_t)layout.total_bytes + 1);
-  if (!bytes)
-    BUG("out of memory for the weights");
+  char *bytes = write_space(w, (size_t)layout.total_bytes);
   bool ok = true;
   for (size_t i = 0; i < layout.n && ok; i++)
     ok = weight_bytes(layout.places[i].buffer, session->weights, &session->diag, false, bytes + layout.places[i].offset);
-  write_bytes(w, bytes, (size_t)layout.total_bytes);
-  free(bytes);
   return ok;
 }
 

@@ -102,6 +102,15 @@ void write_f(Writer *w, const char *format, ...) {
   free(text);
 }
 
+char *write_space(Writer *w, size_t len) {
+  reserve(w, len);
+  char *space = w->data + w->len;
+  memset(space, 0, len + 1);
+  w->len += len;
+  w->at_line_start = false;
+  return space;
+}
+
 void write_bytes(Writer *w, const void *data, size_t len) {
   append(w, data, len);
   if (len > 0)
@@ -167,12 +176,19 @@ static const char *write_stdout(const void *data, size_t len) {
 }
 
 static bool holds_exactly(const char *path, const void *data, size_t len) {
-  char *old;
-  size_t old_len;
-  if (read_file(path, &old, &old_len) != NULL)
+  FILE *file = fopen(path, "rb");
+  if (!file)
     return false;
-  bool same = old_len == len && (len == 0 || memcmp(old, data, len) == 0);
-  free(old);
+  /* In pieces: the file may be as large as the weights of a network. */
+  char piece[64 * 1024];
+  size_t at = 0, got;
+  bool same = true;
+  while (same && (got = fread(piece, 1, sizeof piece, file)) > 0) {
+    same = got <= len - at && memcmp(piece, (const char *)data + at, got) == 0;
+    at += got;
+  }
+  same = same && at == len && !ferror(file);
+  fclose(file);
   return same;
 }
 

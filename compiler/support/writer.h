@@ -24,6 +24,8 @@ void write_text(Writer *w, const char *text);
 void write_f(Writer *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Appends raw bytes, no indentation. */
 void write_bytes(Writer *w, const void *data, size_t len);
+/* Appends `len` zero bytes, and returns them until something else is written: for large data, to be filled in place. */
+char *write_space(Writer *w, size_t len);
 /* Appends a string literal in double quotes with \" \\ \n \t \xNN escapes
  * (the spelling that scan.l reads). */
 void write_quoted(Writer *w, const char *text);

@@ -150,53 +150,56 @@ static int int_text(char *text, const Buffer *buffer, const unsigned char *at) {
   return snprintf(text, 32, "%" PRId64, value);
 }
 
-/* `static const float NAME[] = {` and eight numbers a line (sixteen integers). Lines go to the
- * writer whole: there can be half a million of them. */
-static bool weight_array_c(Emitter *e, Writer *w, const Buffer *buffer, const char *name) {
-  int64_t n = buffer_elems(buffer);
+/* One element as text; `at` are its bytes. */
+static size_t element_text(char *text, const Buffer *buffer, const unsigned char *at) {
+  if (buffer->elem != ELEM_F32)
+    return (size_t)int_text(text, buffer, at);
+  uint32_t bits = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return (size_t)c_f32(text, value);
+}
+
+/* Eight numbers a line (sixteen integers), read and written a line at a time: there can be millions of them. */
+static bool weight_lines_c(const WeightReader *reader, Writer *w) {
+  const Buffer *buffer = reader->buffer;
+  int64_t n = buffer_elems(buffer), per_line = buffer->elem == ELEM_F32 ? 8 : 16;
   int bytes = elem_bytes(buffer->elem);
-  unsigned char *data = malloc((size_t)buffer_bytes(buffer));
-  if (!data) {
-    diag_error(e->diag, (Loc){0}, "out of memory for weight buffer '%s'", buffer->name);
-    return false;
-  }
-  bool ok = weight_bytes(buffer, e->options->weights, e->diag, false, data);
-  if (ok) {
-    write_f(w,
-            "\n/* %s%s%s */\n%s_SECTION_WEIGHTS %s_WEIGHT_ALIGNED static const %s %s[%" PRId64
-            "] = {\n",
-            c_shape(e->arena, buffer), buffer->note ? ": " : "",
-            buffer->note ? c_comment_text(e->arena, buffer->note) : "", e->upper, e->upper,
-            c_type(buffer->elem), name, n);
+  unsigned char data[4096];
+  const int64_t at_a_time = (int64_t)sizeof data / bytes / per_line * per_line;
+  for (int64_t begin = 0; begin < n; begin += at_a_time) {
+    int64_t now = n - begin < at_a_time ? n - begin : at_a_time;
+    if (!weight_read(reader, begin, now, data))
+      return false;
     char line[1024];
     size_t len = 0;
-    int per_line = buffer->elem == ELEM_F32 ? 8 : 16;
-    for (int64_t i = 0; i < n; i++) {
-      const unsigned char *at = data + i * bytes;
-      bool first = i % per_line == 0;
+    for (int64_t i = 0; i < now; i++) {
+      bool first = i % per_line == 0, last = begin + i == n - 1;
       memcpy(line + len, "    ", 4);
       len += first ? 4 : 1;
-      if (buffer->elem == ELEM_F32) {
-        uint32_t bits =
-            (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-        float value;
-        memcpy(&value, &bits, sizeof value);
-        len += (size_t)c_f32(line + len, value);
-      } else {
-        len += (size_t)int_text(line + len, buffer, at);
-      }
-      line[len++] = ',';
-      if (i % per_line == per_line - 1 || i == n - 1) {
-        if (i == n - 1)
-          len--; /* no comma behind the last */
-        line[len++] = '\n';
-        write_bytes(w, line, len);
-        len = 0;
-      }
+      len += element_text(line + len, buffer, data + i * bytes);
+      if (!last)
+        line[len++] = ',';
+      if (!last && i % per_line != per_line - 1)
+        continue;
+      line[len++] = '\n';
+      write_bytes(w, line, len);
+      len = 0;
     }
-    write_text(w, "};\n");
   }
-  free(data);
+  return true;
+}
+
+/* `static const float NAME[] = {...};` */
+static bool weight_array_c(Emitter *e, Writer *w, const Buffer *buffer, const char *name) {
+  write_f(w, "\n/* %s%s%s */\n%s_SECTION_WEIGHTS %s_WEIGHT_ALIGNED static const %s %s[%" PRId64 "] = {\n",
+          c_shape(e->arena, buffer), buffer->note ? ": " : "", buffer->note ? c_comment_text(e->arena, buffer->note) : "",
+          e->upper, e->upper, c_type(buffer->elem), name, buffer_elems(buffer));
+  Arena *scratch = arena_new();
+  WeightReader reader = weight_reader(scratch, buffer, e->options->weights, e->diag, false);
+  bool ok = weight_lines_c(&reader, w);
+  arena_free(scratch);
+  write_text(w, "};\n");
   return ok;
 }
 
@@ -204,13 +207,12 @@ static bool weight_array_c(Emitter *e, Writer *w, const Buffer *buffer, const ch
 static void name_weights(Emitter *e) {
   for (size_t i = 0; i < e->layout.n; i++) {
     const Buffer *buffer = e->layout.places[i].buffer;
-    for (size_t k = 0; k < i; k++)
-      if (e->layout.places[k].offset == e->layout.places[i].offset) {
-        if (c_map_get(&e->used, buffer))
-          c_mark_used(e, e->layout.places[k].buffer);
-        c_set_name(e, buffer, c_name_of(e, e->layout.places[k].buffer));
-        break;
-      }
+    const Buffer *first = e->layout.places[e->layout.places[i].first].buffer;
+    if (first != buffer) {
+      if (c_map_get(&e->used, buffer))
+        c_mark_used(e, first);
+      c_set_name(e, buffer, c_name_of(e, first));
+    }
     if (!c_map_get(&e->names, buffer))
       c_set_name(e, buffer, c_claim_global(e, buffer->name));
   }

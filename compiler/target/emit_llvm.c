@@ -1012,11 +1012,10 @@ static bool define_weights(Gen *g) {
   g->weight_globals = ARENA_ARRAY(g->arena, LLVMValueRef, g->layout.n + 1);
   for (size_t i = 0; i < g->layout.n; i++) {
     const WeightPlace *place = &g->layout.places[i];
-    for (size_t j = 0; j < i && !g->weight_globals[i]; j++)
-      if (g->layout.places[j].offset == place->offset)
-        g->weight_globals[i] = g->weight_globals[j];
-    if (g->weight_globals[i])
+    if (place->first != i) {
+      g->weight_globals[i] = g->weight_globals[place->first];
       continue;
+    }
     Arena *bytes_arena = arena_new(); /* LLVM keeps a copy of its own */
     int64_t size = buffer_bytes(place->buffer);
     char *bytes = arena_alloc(bytes_arena, (size_t)size);

@@ -57,10 +57,39 @@ static bool same_contents(const Buffer *a, const Buffer *b) {
   return memcmp(a->values, b->values, (size_t)buffer_elems(a) * sizeof(double)) == 0;
 }
 
+/* Places by the hash of their contents: open addressing, at most half full. */
+typedef struct PlaceTable {
+  uint64_t *hashes;
+  size_t *numbers; /* of places, from 1; 0: free */
+  size_t mask;
+} PlaceTable;
+
+static PlaceTable table_new(Arena *arena, size_t most) {
+  size_t cap = 16;
+  while (cap < 2 * most)
+    cap *= 2;
+  return (PlaceTable){ARENA_ARRAY(arena, uint64_t, cap), ARENA_ARRAY(arena, size_t, cap), cap - 1};
+}
+
+/* The first place with the buffer's contents and alignment, or `number`, which is entered. */
+static size_t find_or_enter(PlaceTable *table, const WeightPlace *places, size_t number) {
+  const Buffer *buffer = places[number].buffer;
+  uint64_t hash = hash_contents(buffer);
+  size_t slot = (size_t)(hash ^ hash >> 32) & table->mask;
+  for (; table->numbers[slot]; slot = (slot + 1) & table->mask) {
+    const WeightPlace *known = &places[table->numbers[slot] - 1];
+    if (table->hashes[slot] == hash && known->offset % buffer->align == 0 && same_contents(known->buffer, buffer))
+      return table->numbers[slot] - 1;
+  }
+  table->hashes[slot] = hash;
+  table->numbers[slot] = number + 1;
+  return number;
+}
+
 WeightLayout weight_layout(Arena *arena, const Program *program, int align) {
   WeightLayout layout = {0};
   layout.places = ARENA_ARRAY(arena, WeightPlace, program->buffers.len);
-  uint64_t *hashes = ARENA_ARRAY(arena, uint64_t, program->buffers.len);
+  PlaceTable table = table_new(arena, program->buffers.len);
   for (size_t i = 0; i < program->buffers.len; i++) {
     const Buffer *buffer = program->buffers.at[i];
     if (buffer->kind != BUFFER_WEIGHT)
@@ -68,18 +97,14 @@ WeightLayout weight_layout(Arena *arena, const Program *program, int align) {
     if (!buffer->recipe && !buffer->values)
       BUG("weight buffer '%s' has neither a recipe nor values", buffer->name);
     WeightPlace *place = &layout.places[layout.n];
-    place->buffer = buffer;
-    place->bytes = buffer_bytes(buffer);
-    place->offset = -1;
-    hashes[layout.n] = hash_contents(buffer);
-    for (size_t k = 0; k < layout.n && place->offset < 0; k++)
-      if (hashes[k] == hashes[layout.n] && layout.places[k].offset % buffer->align == 0 &&
-          same_contents(layout.places[k].buffer, buffer))
-        place->offset = layout.places[k].offset;
-    if (place->offset < 0) {
+    *place = (WeightPlace){.buffer = buffer, .bytes = buffer_bytes(buffer)};
+    place->first = find_or_enter(&table, layout.places, layout.n);
+    if (place->first == layout.n) {
       int64_t to = align > buffer->align ? align : buffer->align;
       place->offset = (layout.total_bytes + to - 1) / to * to;
       layout.total_bytes = place->offset + place->bytes;
+    } else {
+      place->offset = layout.places[place->first].offset;
     }
     layout.n++;
   }
@@ -125,47 +150,74 @@ static void store_bytes(unsigned char *out, uint32_t bits, int bytes, bool big_e
     out[big_endian ? bytes - 1 - i : i] = (unsigned char)(bits >> (8 * i));
 }
 
-bool weight_bytes(const Buffer *buffer, const Weights *weights, Diag *diag, bool big_endian,
-                  void *out) {
-  int64_t n = buffer_elems(buffer);
+/* One element as the bits of the buffer's type; false where it does not fit. */
+static bool element_bits(Elem elem, double value, uint32_t *bits) {
+  if (elem == ELEM_F32) {
+    bool fits = fabs(value) < F32_LIMIT; /* false for a NaN */
+    float rounded = fits ? (float)value : 0.0f;
+    memcpy(bits, &rounded, sizeof *bits);
+    return fits;
+  }
+  IntRange range = int_range(elem);
+  double rounded = rint(value);
+  bool fits = rounded >= range.min && rounded <= range.max; /* false for a NaN */
+  *bits = fits ? (uint32_t)(int64_t)rounded : 0;
+  return fits;
+}
+
+static void say_misfit(Diag *diag, const Buffer *buffer, int64_t i, double value) {
+  diag_error(diag, (Loc){0}, "value %g of element %lld of weight buffer '%s'%s%s%s %s %s", value, (long long)i, buffer->name,
+             buffer->note ? " (" : "", buffer->note ? buffer->note : "", buffer->note ? ")" : "",
+             isfinite(value) ? "does not fit" : "is not a finite", elem_name(buffer->elem));
+}
+
+/* Elements [begin, begin + n) from their values. */
+static bool store_values(const Buffer *buffer, Diag *diag, bool big_endian, const double *values, int64_t begin, int64_t n,
+                         unsigned char *out) {
   int bytes = elem_bytes(buffer->elem);
-  double *own = NULL;
-  const double *values = buffer->values;
-  if (buffer->recipe) {
-    if (recipe_elems(buffer->recipe) != n)
-      BUG("recipe of '%s' has %lld elements, the buffer %lld", buffer->name,
-          (long long)recipe_elems(buffer->recipe), (long long)n);
-    own = calloc((size_t)n, sizeof *own);
-    if (!own) {
-      diag_error(diag, (Loc){0}, "out of memory for the %lld values of weight buffer '%s'",
-                 (long long)n, buffer->name);
+  for (int64_t i = 0; i < n; i++) {
+    uint32_t bits = 0;
+    if (!element_bits(buffer->elem, values[i], &bits)) {
+      say_misfit(diag, buffer, begin + i, values[i]);
       return false;
     }
-    recipe_evaluate(buffer->recipe, weights, own);
-    values = own;
+    store_bytes(out + i * bytes, bits, bytes, big_endian);
   }
+  return true;
+}
 
-  bool ok = true;
-  unsigned char *at = out;
-  for (int64_t i = 0; i < n && ok; i++, at += bytes) {
-    uint32_t bits = 0;
-    if (buffer->elem == ELEM_F32) {
-      ok = fabs(values[i]) < F32_LIMIT; /* false for a NaN */
-      float rounded = ok ? (float)values[i] : 0.0f;
-      memcpy(&bits, &rounded, sizeof bits);
-    } else {
-      IntRange range = int_range(buffer->elem);
-      double rounded = rint(values[i]);
-      ok = rounded >= range.min && rounded <= range.max; /* false for a NaN */
-      bits = ok ? (uint32_t)(int64_t)rounded : 0;
-    }
-    store_bytes(at, bits, bytes, big_endian);
-    if (!ok)
-      diag_error(diag, (Loc){0}, "value %g of element %lld of weight buffer '%s'%s%s%s %s %s",
-                 values[i], (long long)i, buffer->name, buffer->note ? " (" : "",
-                 buffer->note ? buffer->note : "", buffer->note ? ")" : "",
-                 isfinite(values[i]) ? "does not fit" : "is not a finite", elem_name(buffer->elem));
+WeightReader weight_reader(Arena *arena, const Buffer *buffer, const Weights *weights, Diag *diag, bool big_endian) {
+  WeightReader reader = {buffer, diag, big_endian, NULL};
+  if (!buffer->recipe)
+    return reader;
+  if (recipe_elems(buffer->recipe) != buffer_elems(buffer))
+    BUG("recipe of '%s' has %lld elements, the buffer %lld", buffer->name, (long long)recipe_elems(buffer->recipe),
+        (long long)buffer_elems(buffer));
+  reader.recipe = recipe_reader(arena, buffer->recipe, weights);
+  return reader;
+}
+
+bool weight_read(const WeightReader *reader, int64_t begin, int64_t n, void *out) {
+  enum { AT_A_TIME = 4096 };
+  const Buffer *buffer = reader->buffer;
+  unsigned char *bytes = out;
+  if (!reader->recipe)
+    return store_values(buffer, reader->diag, reader->big_endian, buffer->values + begin, begin, n, bytes);
+  double values[AT_A_TIME];
+  for (int64_t done = 0; done < n; done += AT_A_TIME) {
+    int64_t now = n - done < AT_A_TIME ? n - done : AT_A_TIME;
+    recipe_read(reader->recipe, begin + done, now, values);
+    if (!store_values(buffer, reader->diag, reader->big_endian, values, begin + done, now,
+                      bytes + done * elem_bytes(buffer->elem)))
+      return false;
   }
-  free(own);
+  return true;
+}
+
+bool weight_bytes(const Buffer *buffer, const Weights *weights, Diag *diag, bool big_endian, void *out) {
+  Arena *scratch = arena_new();
+  WeightReader reader = weight_reader(scratch, buffer, weights, diag, big_endian);
+  bool ok = weight_read(&reader, 0, buffer_elems(buffer), out);
+  arena_free(scratch);
   return ok;
 }

@@ -57,6 +57,7 @@ typedef struct EmitOptions {
 typedef struct WeightPlace {
   const Buffer *buffer;
   int64_t offset, bytes;
+  size_t first; /* the place that holds the bytes: its own number, or that of an earlier one with the same contents */
 } WeightPlace;
 typedef struct WeightLayout {
   WeightPlace *places; /* in program order; buffers whose contents are equal recipes share one place */
@@ -65,8 +66,17 @@ typedef struct WeightLayout {
 } WeightLayout;
 WeightLayout weight_layout(Arena *arena, const Program *program, int align);
 const WeightPlace *weight_place(const WeightLayout *layout, const Buffer *buffer);
-/* The buffer's contents as its element type, target byte order (little endian unless big_endian). `out` has buffer_bytes.
- * False after an error through diag: a value that is not finite, or does not fit the element type. */
+/* The contents of a weight buffer, any stretch of its elements at a time, as its element type in target byte order (little endian unless
+ * big_endian). False after an error through diag: a value that is not finite, or does not fit the element type. */
+typedef struct WeightReader {
+  const Buffer *buffer;
+  Diag *diag;
+  bool big_endian;
+  struct RecipeReader *recipe; /* null: the buffer has values */
+} WeightReader;
+WeightReader weight_reader(Arena *arena, const Buffer *buffer, const Weights *weights, Diag *diag, bool big_endian);
+bool weight_read(const WeightReader *reader, int64_t begin, int64_t n, void *out);
+/* All of it: `out` has buffer_bytes. */
 bool weight_bytes(const Buffer *buffer, const Weights *weights, Diag *diag, bool big_endian, void *out);
 
 /* ---- C (emit_c.c, emit_header.c) ---- */

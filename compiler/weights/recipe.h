@@ -68,8 +68,14 @@ const Recipe *recipe_parse(Arena *arena, const char *text, const char **error);
 /* Where tensors come from. */
 typedef struct Weights Weights; /* weights/weights.h */
 
-/* Evaluates into `out` (recipe_elems doubles). Tensors must have been checked
- * with weights_check before; a missing one is a BUG. */
+/* Evaluates any stretch of the result, elements [begin, begin + n) in row-major order, into `out` (n doubles). The reader's
+ * workings are in `arena`; they do not grow with the recipe's size. Tensors must have been checked with weights_check before;
+ * a missing one is a BUG. */
+typedef struct RecipeReader RecipeReader;
+RecipeReader *recipe_reader(Arena *arena, const Recipe *recipe, const Weights *weights);
+void recipe_read(RecipeReader *reader, int64_t begin, int64_t n, double *out);
+
+/* All of it: recipe_elems doubles. */
 void recipe_evaluate(const Recipe *recipe, const Weights *weights, double *out);
 
 #endif

@@ -440,6 +440,12 @@ static void check_values(const Weights *weights, const char *text, int n, const 
   }
   double *out = ARENA_ARRAY(arena, double, n);
   recipe_evaluate(recipe, weights, out);
+  /* The same in stretches of three, the last one first. */
+  double *stretches = ARENA_ARRAY(arena, double, n);
+  RecipeReader *reader = recipe_reader(arena, recipe, weights);
+  for (int begin = (n - 1) / 3 * 3; begin >= 0; begin -= 3)
+    recipe_read(reader, begin, n - begin < 3 ? n - begin : 3, stretches + begin);
+  CHECK(memcmp(out, stretches, (size_t)n * sizeof *out) == 0);
   for (int i = 0; i < n; i++)
     if (out[i] != expected[i]) {
       fprintf(stderr, "%s: element %d is %g, not %g\n", text, i, out[i], expected[i]);
