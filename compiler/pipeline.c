@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "loop/lower.h"
+#include "loop/prefetch.h"
 #include "loop/schedule.h"
 #include "plan/plan.h"
 
@@ -39,6 +40,7 @@ static void fuse(Compilation *c) {
 
 static void divide_rows(Compilation *c) { region_divide_rows(c->regions); }
 static void schedule_rows(Compilation *c) { region_schedule_rows(c->regions); }
+static void choose_layouts(Compilation *c) { region_choose_layouts(c->regions); }
 static void share_memory(Compilation *c) { region_share_memory(c->regions); }
 
 static void choose_schedules(Compilation *c) {
@@ -58,6 +60,11 @@ static void schedule(Compilation *c) { loop_schedule(c->program); }
 static void vectorize(Compilation *c) { loop_vectorize(c->program); }
 static void unroll(Compilation *c) { loop_unroll(c->program); }
 static void simplify(Compilation *c) { loop_simplify(c->program); }
+
+static void prefetch(Compilation *c) {
+  Memory memory = {c->target->l2_bytes, c->target->macs_per_line};
+  loop_prefetch(c->program, &memory);
+}
 
 static void plan(Compilation *c) {
   if (c->program->arena_bytes < 0) /* loop text may bring its own */
@@ -88,6 +95,7 @@ static const Pass passes[] = {
     {STAGE_REGIONS, "fuse", fuse, NETWORKS_ONLY},
     {STAGE_REGIONS, "divide-rows", divide_rows, NETWORKS_ONLY},
     {STAGE_REGIONS, "schedule-rows", schedule_rows, NETWORKS_ONLY},
+    {STAGE_REGIONS, "choose-layouts", choose_layouts, NETWORKS_ONLY | OPTIONAL},
     {STAGE_REGIONS, "share-memory", share_memory, NETWORKS_ONLY | OPTIONAL},
     {STAGE_REGIONS, "choose-schedules", choose_schedules, NETWORKS_ONLY},
     {STAGE_REGIONS, "divide-stages", divide_stages, NETWORKS_ONLY},
@@ -97,6 +105,7 @@ static const Pass passes[] = {
     {STAGE_LOOPS, "vectorize", vectorize, OPTIONAL},
     {STAGE_LOOPS, "unroll", unroll, OPTIONAL},
     {STAGE_LOOPS, "simplify", simplify, OPTIONAL},
+    {STAGE_LOOPS, "prefetch", prefetch, OPTIONAL},
     {STAGE_PLAN, "plan", plan, 0},
 };
 enum { N_PASSES = sizeof passes / sizeof *passes };

@@ -3,6 +3,9 @@
 #if !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L
 #endif
+#if !defined(_DEFAULT_SOURCE)
+#define _DEFAULT_SOURCE /* madvise */
+#endif
 
 #include "mnrt.h"
 
@@ -90,32 +93,48 @@ MnrtStatus mnrt_model_check(const MnrtModel *model) {
 
 /* ---- arenas ---- */
 
+enum { LARGE_PAGE = 2 << 20 }; /* of most processors with 4 KiB pages */
+
+/* A wish only: a system without large pages has small ones. */
+static void wish_large_pages(void *memory, size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  if (bytes >= LARGE_PAGE)
+    (void)madvise(memory, bytes, MADV_HUGEPAGE);
+#else
+  (void)memory;
+  (void)bytes;
+#endif
+}
+
 void *mnrt_arena_new(size_t bytes, size_t align) {
   if (!is_power_of_two(align))
     return NULL;
   if (align < sizeof(void *))
     align = sizeof(void *); /* posix_memalign wants no less */
+  if (bytes >= LARGE_PAGE && align < LARGE_PAGE)
+    align = LARGE_PAGE;
   void *arena;
-  return posix_memalign(&arena, align, bytes ? bytes : 1) == 0 ? arena : NULL;
+  if (posix_memalign(&arena, align, bytes ? bytes : 1) != 0)
+    return NULL;
+  wish_large_pages(arena, bytes / LARGE_PAGE * LARGE_PAGE);
+  return arena;
 }
 
 void mnrt_arena_free(void *arena) { free(arena); }
 
 /* ---- weights in a file ---- */
 
-static MnrtStatus map_open_file(MnrtMapping *mapping, int fd, size_t bytes) {
+static MnrtStatus check_open_file(int fd, size_t bytes) {
   struct stat status;
   if (fstat(fd, &status) != 0)
     return MNRT_CANNOT_OPEN;
   if (!S_ISREG(status.st_mode))
     return MNRT_NOT_A_FILE;
-  if (status.st_size < 0 || (uintmax_t)status.st_size != bytes)
-    return MNRT_WRONG_SIZE;
-  if (bytes == 0) { /* mmap refuses it, and there is nothing to read */
-    mapping->data = "";
-    return MNRT_OK;
-  }
-  void *data = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+  return status.st_size < 0 || (uintmax_t)status.st_size != bytes ? MNRT_WRONG_SIZE : MNRT_OK;
+}
+
+static MnrtStatus map_open_file(MnrtMapping *mapping, int fd, size_t bytes) {
+  void *data = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
   if (data == MAP_FAILED)
     return MNRT_CANNOT_MAP;
   mapping->data = data;
@@ -123,18 +142,72 @@ static MnrtStatus map_open_file(MnrtMapping *mapping, int fd, size_t bytes) {
   return MNRT_OK;
 }
 
-MnrtStatus mnrt_map_file(MnrtMapping *mapping, const char *path, size_t bytes) {
+/* `bytes` bytes of fresh memory that begin at a multiple of a large page; null without memory. */
+static unsigned char *map_memory(size_t bytes) {
+  if (bytes > SIZE_MAX - LARGE_PAGE)
+    return NULL;
+  unsigned char *all = mmap(NULL, bytes + LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (all == MAP_FAILED)
+    return NULL;
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t before = (LARGE_PAGE - (uintptr_t)all % LARGE_PAGE) % LARGE_PAGE;
+  size_t used = before + (bytes + page - 1) / page * page, behind = bytes + LARGE_PAGE;
+  behind = (behind + page - 1) / page * page;
+  if (before)
+    munmap(all, before);
+  if (behind > used)
+    munmap(all + used, behind - used);
+  return all + before;
+}
+
+static MnrtStatus read_open_file(MnrtMapping *mapping, int fd, size_t bytes) {
+  unsigned char *data = map_memory(bytes);
+  if (!data)
+    return MNRT_CANNOT_MAP;
+  wish_large_pages(data, bytes);
+  for (size_t at = 0; at < bytes;) {
+    ssize_t got = read(fd, data + at, bytes - at);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got <= 0) { /* shortened meanwhile, or a broken disk */
+      int saved = errno;
+      munmap(data, bytes);
+      errno = saved;
+      return got == 0 ? MNRT_WRONG_SIZE : MNRT_CANNOT_OPEN;
+    }
+    at += (size_t)got;
+  }
+  (void)mprotect(data, bytes, PROT_READ);
+  mapping->data = data;
+  mapping->bytes = bytes;
+  return MNRT_OK;
+}
+
+static MnrtStatus open_file(MnrtMapping *mapping, const char *path, size_t bytes,
+                            MnrtStatus fill(MnrtMapping *mapping, int fd, size_t bytes)) {
   mapping->data = NULL;
   mapping->bytes = 0;
   /* O_NONBLOCK: opening a pipe must not wait for somebody to write. */
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0)
     return MNRT_CANNOT_OPEN;
-  MnrtStatus status = map_open_file(mapping, fd, bytes);
+  MnrtStatus status = check_open_file(fd, bytes);
+  if (status == MNRT_OK && bytes == 0)
+    mapping->data = ""; /* mmap refuses it, and there is nothing to read */
+  else if (status == MNRT_OK)
+    status = fill(mapping, fd, bytes);
   int saved = errno; /* close must not hide the reason */
   close(fd);
   errno = saved;
   return status;
+}
+
+MnrtStatus mnrt_map_file(MnrtMapping *mapping, const char *path, size_t bytes) {
+  return open_file(mapping, path, bytes, map_open_file);
+}
+
+MnrtStatus mnrt_load_file(MnrtMapping *mapping, const char *path, size_t bytes) {
+  return open_file(mapping, path, bytes, read_open_file);
 }
 
 void mnrt_unmap_file(MnrtMapping *mapping) {

@@ -4,7 +4,7 @@
  * and the outputs, and that is all. On a host it is convenient to have
  *
  *   - an arena from the heap:         mnrt_arena_new, mnrt_arena_free
- *   - a weights file in memory:       mnrt_map_file, mnrt_unmap_file
+ *   - a weights file in memory:       mnrt_map_file or mnrt_load_file, mnrt_unmap_file
  *   - a model described as data, for programs that serve more than one:
  *                                     MnrtModel, mnrt_model_check, mnrt_tensor_bytes
  *   - threads, for models compiled with --threads: MnrtPool
@@ -133,6 +133,10 @@ typedef struct MnrtMapping {
 /* Maps a regular file of exactly `bytes` bytes. On an error *mapping is {NULL, 0}.
  * The file must not be shortened while it is mapped. */
 MnrtStatus mnrt_map_file(MnrtMapping *mapping, const char *path, size_t bytes);
+/* The same, but reads the file into memory of the process's own, in large pages where the system has them. It costs the
+ * memory and the reading once; a model of more than a few megabytes of weights then runs faster, because it touches fewer
+ * pages. Released by mnrt_unmap_file. Whatever becomes of the file later does not matter. */
+MnrtStatus mnrt_load_file(MnrtMapping *mapping, const char *path, size_t bytes);
 void mnrt_unmap_file(MnrtMapping *mapping); /* twice is fine */
 
 /* ---- time ---- */

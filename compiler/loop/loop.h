@@ -268,7 +268,7 @@ typedef enum StmtKind {
   STMT_SET,   /* value = expr, of a var */
   STMT_STORE, /* buffer[index] = expr; lanes along the last dimension */
   STMT_CALL,  /* in the entry (and its loops) only */
-  STMT_PREFETCH, /* hint: buffer[index] will be read; the address lies inside the buffer */
+  STMT_PREFETCH, /* hint: buffer[index] will be read; which need not lie inside */
   STMT_PARALLEL, /* body holds its BRANCHes and nothing else; at the top level of the entry only */
   STMT_BRANCH    /* body; in a PARALLEL only */
 } StmtKind;

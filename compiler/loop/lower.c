@@ -70,6 +70,18 @@ static void make_interface(Lowering *l) {
         interface_buffer(l, graph->output_names.at[i], BUFFER_OUTPUT, graph->outputs.at[i], i);
 }
 
+/* [H][W][C] as it is stored in blocks of so many channels; the rank. */
+static int block_dims(int64_t block, int64_t *dims) {
+  if (!block)
+    return 3;
+  int64_t blocks = (dims[2] + block - 1) / block;
+  dims[3] = block;
+  dims[2] = dims[1];
+  dims[1] = dims[0];
+  dims[0] = blocks;
+  return 4;
+}
+
 void lower_stage_buffer(Lowering *l, const Stage *stage, int part) {
   if (part > 0 && stage->storage != STORAGE_RING)
     return;
@@ -81,8 +93,9 @@ void lower_stage_buffer(Lowering *l, const Stage *stage, int part) {
     l->buffers[tensor->id] = l->buffers[stage_operand_tensor(stage, stage->in_place)->id];
     return;
   }
-  int64_t dims[3] = {stage->ring_rows, stage->compute.out[1], stage->compute.out[2]};
-  Buffer *buffer = new_buffer(l, tensor->name, BUFFER_ARENA, tensor->shape.elem, 3, dims);
+  int64_t dims[LOOP_MAX_RANK] = {stage->ring_rows, stage->compute.out[1], stage->compute.out[2]};
+  int rank = block_dims(l->regions->channel_block[tensor->id], dims);
+  Buffer *buffer = new_buffer(l, tensor->name, BUFFER_ARENA, tensor->shape.elem, rank, dims);
   buffer->align = l->regions->target->buffer_align;
   if (stage->storage == STORAGE_RING)
     buffer->note = arena_printf(l->arena, "%s, %lld of %lld rows%s", stage->node->path,
@@ -197,6 +210,19 @@ static void flat_index(const Nest *n, int64_t ring, const Affine **index) {
   index[1] = affine_add(arena, affine_scale(arena, row, n->compute->out[1]), n->dim[DIM_X]);
 }
 
+/* The index of a tensor [H][W][C] as it is stored. */
+static void block_index(const Nest *n, const GTensor *tensor, const Affine **index) {
+  Arena *arena = n->l->arena;
+  int64_t block = n->l->regions->channel_block[tensor->id];
+  if (!block)
+    return;
+  const Affine *channel = index[2];
+  index[3] = affine_mod(arena, channel, block);
+  index[2] = index[1];
+  index[1] = index[0];
+  index[0] = affine_div(arena, channel, block);
+}
+
 static Expr *load_operand(Nest *n, int o) {
   Arena *arena = n->l->arena;
   const Operand *operand = &n->compute->operands[o];
@@ -208,6 +234,8 @@ static Expr *load_operand(Nest *n, int o) {
   }
   if (n->stage->flat && !operand->is_weight)
     flat_index(n, n->ring[o], index);
+  if (!operand->is_weight)
+    block_index(n, stage_operand_tensor(n->stage, o), index);
   if (is_blocked(n->stage, operand)) {
     int last = operand->rank - 1;
     const Affine *channel = index[last];
@@ -500,6 +528,7 @@ static void make_body(Nest *n, const Piece *piece) {
     store->index[0] = affine_mod(arena, store->index[0], n->out_ring);
   if (n->stage->flat)
     flat_index(n, n->out_ring, store->index);
+  block_index(n, n->stage->node->output, store->index);
   store->expr = finish_expr(n, acc);
   block_push(arena, n->block, store);
 }
@@ -539,6 +568,7 @@ static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
       if (n->ring[o])
         dims[0] = n->ring[o];
       flatten_dims(stage, dims);
+      rank = block_dims(l->regions->channel_block[stage_operand_tensor(stage, o)->id], dims);
     }
     for (int i = 0; i < o && !operand->is_weight; i++)
       if (n->params[i] && !n->compute->operands[i].is_weight && n->arguments[i] == argument &&
@@ -556,7 +586,7 @@ static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
     arguments->at[arguments->n++] = argument;
   }
   Buffer *result = l->buffers[stage->node->output->id];
-  int64_t dims[3] = {stage->ring_rows, n->compute->out[1], n->compute->out[2]};
+  int64_t dims[LOOP_MAX_RANK] = {stage->ring_rows, n->compute->out[1], n->compute->out[2]};
   n->out_ring = stage->ring_rows < stage->rows ? stage->ring_rows : 0;
   flatten_dims(stage, dims);
   if (stage->in_place >= 0) {
@@ -564,7 +594,8 @@ static void make_params(Nest *n, Buffer *const *weights, Arguments *arguments) {
     n->out->access = ACCESS_INOUT;
     return;
   }
-  n->out = new_param(n, "out", ACCESS_OUT, result->elem, 3, dims);
+  int rank = block_dims(l->regions->channel_block[stage->node->output->id], dims);
+  n->out = new_param(n, "out", ACCESS_OUT, result->elem, rank, dims);
   if (result->kind == BUFFER_OUTPUT)
     n->out->align = result->align;
   arguments->at[arguments->n++] = result;

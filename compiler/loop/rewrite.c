@@ -342,24 +342,44 @@ static void collect_loops(const Block *block, PtrMap *loops) {
   }
 }
 
-/* Splits an index into coef * var, a part that the whole loop leaves alone, and a part that the
+/* Splits an index into a part that every iteration of the loop moves by `move`, a part that the whole loop leaves alone, and a part that the
  * loops inside move, of which only the range is kept. False if it is not of that form. */
 typedef struct Walk {
-  int64_t coef;
+  int64_t move;
   const Affine *fixed;
   int64_t lo, hi;
 } Walk;
 
-static bool walk_of(Arena *scratch, const Affine *index, const Var *var, const PtrMap *inside,
-                    Walk *walk) {
-  *walk = (Walk){.fixed = affine_const(scratch, 0), .lo = index->constant, .hi = index->constant};
-  if (!affine_coef(index, var, &walk->coef))
+/* By how much an iteration of the loop moves the term: its variable's, or a quotient of that alone which is exact. */
+static bool term_moves(const Term *term, const Stmt *loop, int64_t *move) {
+  int64_t first;
+  if (term->kind == ATOM_VAR && term->var == loop->var) {
+    *move = term->coef * loop->step;
+    return true;
+  }
+  if (term->kind != ATOM_DIV || term->inside->n != 1 || term->inside->constant % term->divisor != 0)
     return false;
+  const Term *inside = &term->inside->terms[0];
+  bool exact = inside->kind == ATOM_VAR && inside->var == loop->var && loop->n_lower == 1 &&
+               affine_is_const(loop->lower[0], &first) && inside->coef * first % term->divisor == 0 &&
+               inside->coef * loop->step % term->divisor == 0;
+  if (exact)
+    *move = term->coef * (inside->coef * loop->step / term->divisor);
+  return exact;
+}
+
+static bool walk_of(Arena *scratch, const Affine *index, const Stmt *around, const PtrMap *inside, Walk *walk) {
+  *walk = (Walk){.fixed = affine_const(scratch, 0), .lo = index->constant, .hi = index->constant};
   for (int i = 0; i < index->n; i++) {
     Term *term = &index->terms[i];
     const Affine alone = {.n = 1, .terms = term};
-    if (term->kind == ATOM_VAR && term->var == var)
+    int64_t move;
+    if (term_moves(term, around, &move)) {
+      walk->move += move;
       continue;
+    }
+    if (affine_uses(&alone, around->var))
+      return false;
     if (!mentions(&alone, inside)) {
       walk->fixed = affine_add(scratch, walk->fixed, &alone);
       continue;
@@ -385,15 +405,15 @@ static bool always_apart(Arena *scratch, const Touch *a, const Touch *b, const S
     return false;
   for (int d = 0; d < a->buffer->rank; d++) {
     Walk p, q;
-    if (!walk_of(scratch, a->index[d], loop->var, inside, &p) ||
-        !walk_of(scratch, b->index[d], loop->var, inside, &q) || p.coef != q.coef ||
+    if (!walk_of(scratch, a->index[d], loop, inside, &p) ||
+        !walk_of(scratch, b->index[d], loop, inside, &q) || p.move != q.move ||
         !affine_equal(p.fixed, q.fixed))
       continue;
     if (d == a->buffer->rank - 1) {
       p.hi += a->lanes - 1;
       q.hi += b->lanes - 1;
     }
-    int64_t distance = (p.coef < 0 ? -p.coef : p.coef) * loop->step;
+    int64_t distance = p.move < 0 ? -p.move : p.move;
     if (p.hi - q.lo < distance && q.hi - p.lo < distance)
       return true;
   }

@@ -56,6 +56,19 @@ static bool steps_in_multiples(const Simplifier *s, const Term *t, int64_t k) {
   return false;
 }
 
+/* `whole` / k, a sum of terms that are multiples of k each: a quotient for each term, so that what they move shows. */
+static const Affine *divide_terms(Simplifier *s, const Affine *whole, int64_t k) {
+  const Affine *sum = affine_const(s->arena, whole->constant / k);
+  for (int i = 0; i < whole->n; i++) {
+    Affine single = {0, 1, &whole->terms[i]};
+    if (!at_least(s, &single, 0))
+      return affine_div(s->arena, whole, k);
+    const Affine *term = affine_add(s->arena, affine_const(s->arena, 0), &single);
+    sum = affine_add(s->arena, sum, affine_div(s->arena, term, k));
+  }
+  return sum;
+}
+
 /* a / k or a mod k where a = multiple of k + rest and the rest stays in 0..k-1: the rest decides nothing, or everything.
  * Null where that is not so. */
 static const Affine *split_period(Simplifier *s, AtomKind kind, const Affine *a, int64_t k) {
@@ -74,7 +87,7 @@ static const Affine *split_period(Simplifier *s, AtomKind kind, const Affine *a,
   int64_t min, max;
   if (!split || !range(s, rest, &min, &max) || min < 0 || max >= k || !at_least(s, whole, 0))
     return NULL;
-  return kind == ATOM_MOD ? rest : affine_div(s->arena, whole, k);
+  return kind == ATOM_MOD ? rest : divide_terms(s, whole, k);
 }
 
 static const Affine *simplify_affine(Simplifier *s, const Affine *a) {

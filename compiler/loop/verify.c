@@ -167,6 +167,14 @@ static void check_access(Verifier *v, const Buffer *buffer, const Affine *const 
   }
 }
 
+/* A hint may point anywhere near. */
+static void check_prefetch(Verifier *v, const Stmt *s) {
+  if (!v->kernel || (Sight)(uintptr_t)ptr_map_get(&v->sights, s->buffer) != SIGHT_VISIBLE)
+    fail(v, v->loc, "buffer '%s' is not a parameter of the kernel", s->buffer->name);
+  for (int d = 0; d < s->buffer->rank; d++)
+    check_affine(v, s->index[d]);
+}
+
 static bool readable(const Buffer *b) { return b->kind != BUFFER_PARAM || (b->access & ACCESS_IN); }
 
 /* ---- expressions ---- */
@@ -433,7 +441,7 @@ static void check_stmt(Verifier *v, const Stmt *s) {
     check_call(v, s);
     return;
   case STMT_PREFETCH:
-    check_access(v, s->buffer, s->index, 1);
+    check_prefetch(v, s);
     return;
   case STMT_PARALLEL:
     check_parallel(v, s);

@@ -53,6 +53,21 @@ void compute_rows_read(const Compute *compute, int o, int64_t first, int64_t row
   *end = max < operand->dims[0] ? max : operand->dims[0];
 }
 
+bool compute_vectorises(const Compute *compute) {
+  if (compute->out[DIM_C] < 2)
+    return false;
+  for (int o = 0; o < compute->n_operands; o++) {
+    const Operand *operand = &compute->operands[o];
+    for (int i = 0; i < operand->rank; i++) {
+      const AccessDim *access = &operand->access[i];
+      bool walks = access->coef[DIM_C] == 1 && access->quotient.times == 0 && i == operand->rank - 1;
+      if (access_uses(access, DIM_C) && !walks)
+        return false;
+    }
+  }
+  return true;
+}
+
 bool compute_is_pointwise_access(const Compute *compute, int o) {
   const Operand *operand = &compute->operands[o];
   if (operand->is_weight || operand->rank != 3)

@@ -114,6 +114,10 @@ void compute_rows_read(const Compute *compute, int o, int64_t first, int64_t row
 /* True if operand o is read only at the output's own position (elementwise): it may share memory with the output. */
 bool compute_is_pointwise_access(const Compute *compute, int o);
 
+/* True if there are channels, and every operand walks its last dimension with them or does not depend on them: they can be
+ * the lanes of vectors. */
+bool compute_vectorises(const Compute *compute);
+
 /* True if the expression reads operand o. */
 bool scalar_reads(const Scalar *scalar, int o);
 /* True if some tensor may be read outside in a dimension that moves with dimension d (rows, columns or channels) of the

@@ -60,22 +60,27 @@ static bool follows_row_by_row(const Stage *first, const Stage *second) {
   return false;
 }
 
+static int64_t weight_bytes_of(const Stage *stage) {
+  int64_t bytes = 0;
+  for (int o = 0; o < stage->compute.n_operands; o++)
+    if (stage->compute.operands[o].is_weight) {
+      int64_t elems = 1;
+      for (int i = 0; i < stage->compute.operands[o].rank; i++)
+        elems *= stage->compute.operands[o].dims[i];
+      bytes += 4 * elems;
+    }
+  return bytes;
+}
+
 /* Rows of one step of a fused pair: on targets with caches as many as keep the rows between the two in a share of the
  * cache that grows with the weights, so that these are read for many pixels at a time; else one. */
 static int64_t pair_rows(const Target *target, const Stage *first, const Stage *second) {
   if (!target->l1_bytes)
     return 1;
-  int64_t weights = 0;
-  for (int o = 0; o < second->compute.n_operands; o++)
-    if (second->compute.operands[o].is_weight) {
-      int64_t elems = 1;
-      for (int i = 0; i < second->compute.operands[o].rank; i++)
-        elems *= second->compute.operands[o].dims[i];
-      weights += 4 * elems;
-    }
+  int64_t weights = weight_bytes_of(second);
   int64_t room = weights <= target->l1_bytes / 2 ? target->l1_bytes * 3 / 4
                  : weights <= target->l2_bytes / 3 ? 2 * target->l1_bytes
-                                                   : target->l2_bytes / 4;
+                                                   : target->l2_bytes / 2;
   int64_t row = 4 * first->compute.out[1] * first->compute.out[2];
   int64_t rows = room / row < 1 ? 1 : room / row;
   if (rows >= first->rows)
@@ -95,47 +100,72 @@ static bool feeds_window(const Target *target, const Stage *first, const Stage *
          stage_operand_tensor(window, 0) == between && first->rows * row_bytes(first) > target->l2_bytes / 2;
 }
 
-/* Rows of one step of each of the three: as many as let the rows between them stay in a quarter of the second cache. */
-static void pipeline_rows(const Target *target, Stage *first, Stage *window, Stage *last) {
-  int64_t best = 1, stride = (first->rows + window->rows - 1) / window->rows;
-  for (int64_t rows = 1; rows <= window->rows; rows++) {
-    int64_t begin, end, middle = window->rows / 2 / rows * rows;
-    stage_rows_read(window, 0, middle, rows, &begin, &end);
-    int64_t held = (end - begin + rows * stride) * row_bytes(first) + rows * row_bytes(window);
-    if (window->rows % rows == 0 && held <= target->l2_bytes / 4)
-      best = rows;
+/* Sets the rows of one step of every stage of a chain in which the last makes `rows`; bytes of the rows held between. */
+static int64_t set_chain_rows(Stage *stages, int n, int64_t rows) {
+  int64_t held = 0;
+  stages[n - 1].step_rows = rows;
+  for (int i = n - 2; i >= 0; i--) {
+    const Stage *reader = &stages[i + 1];
+    int64_t stride = (stages[i].rows + reader->rows - 1) / reader->rows, step = reader->step_rows * stride;
+    int64_t begin, end, middle = reader->rows / 2 / reader->step_rows * reader->step_rows;
+    stage_rows_read(reader, 0, middle, reader->step_rows, &begin, &end);
+    stages[i].step_rows = step < stages[i].rows ? step : stages[i].rows;
+    held += (end - begin > reader->step_rows ? end - begin + step : step) * row_bytes(&stages[i]);
   }
-  window->step_rows = last->step_rows = best;
-  first->step_rows = best * stride < first->rows ? best * stride : first->rows;
+  return held;
 }
 
-/* The longest group that starts at node i: 1, 2 or 3 stages. */
-static int group_at(const Regions *regions, size_t i, Stage stages[3]) {
-  const Graph *graph = regions->graph;
-  int n = 0;
-  for (; n < 3 && i + (size_t)n < graph->nodes.len; n++)
-    stage_init(regions->arena, &stages[n], graph->nodes.at[i + (size_t)n]);
-  const Target *target = regions->target;
-  if (n == 3 && !keeps_channels_apart(&stages[0].compute) && keeps_channels_apart(&stages[1].compute) &&
+/* Rows of the steps of a chain: as many as let the rows between the stages stay in a quarter of the second cache; false if
+ * even single rows take more than half of it. */
+static bool chain_rows(const Target *target, Stage *stages, int n) {
+  int64_t best = 1, all = stages[n - 1].rows;
+  for (int64_t rows = 2; rows <= all; rows++)
+    if (all % rows == 0 && set_chain_rows(stages, n, rows) <= target->l2_bytes / 4)
+      best = rows;
+  return set_chain_rows(stages, n, best) <= target->l2_bytes / 2;
+}
+
+/* A chain of n stages goes on with a window and its follower: the rows between would not stay in the second cache
+ * otherwise, and the follower's weights are few enough to be read again for every step. */
+static bool chain_goes_on(const Target *target, Stage *stages, int n) {
+  return keeps_channels_apart(&stages[n].compute) && feeds_window(target, &stages[n - 1], &stages[n]) &&
+         follows_row_by_row(&stages[n], &stages[n + 1]) && weight_bytes_of(&stages[n + 1]) <= target->l2_bytes / 8;
+}
+
+enum { MAX_CHAIN = 15 };
+
+/* The longest group that starts at node i, of `left` nodes that follow one another. */
+static int group_at(const Target *target, Stage *stages, int left) {
+  int n = 1;
+  if (left >= 3 && !keeps_channels_apart(&stages[0].compute) && keeps_channels_apart(&stages[1].compute) &&
       feeds_window(target, &stages[0], &stages[1]) && follows_row_by_row(&stages[1], &stages[2])) {
-    pipeline_rows(target, &stages[0], &stages[1], &stages[2]);
-    return 3;
-  }
-  if (n >= 2 && keeps_channels_apart(&stages[0].compute) && follows_row_by_row(&stages[0], &stages[1])) {
+    n = 3;
+    chain_rows(target, stages, n);
+  } else if (left >= 2 && keeps_channels_apart(&stages[0].compute) && follows_row_by_row(&stages[0], &stages[1])) {
+    n = 2;
     stages[0].step_rows = stages[1].step_rows = pair_rows(target, &stages[0], &stages[1]);
-    return 2;
   }
-  return 1;
+  while (n > 1 && n + 2 <= left && chain_goes_on(target, stages, n)) {
+    int64_t before[MAX_CHAIN];
+    for (int s = 0; s < n + 2; s++)
+      before[s] = stages[s].step_rows;
+    if (!chain_rows(target, stages, n + 2)) {
+      for (int s = 0; s < n + 2; s++)
+        stages[s].step_rows = before[s];
+      break;
+    }
+    n += 2;
+  }
+  return n;
 }
 
 static void group(Regions *regions, bool fuse) {
   for (size_t i = 0; i < regions->graph->nodes.len;) {
-    Stage stages[3] = {0};
-    int n = 1;
-    if (fuse)
-      n = group_at(regions, i, stages);
-    else
-      stage_init(regions->arena, &stages[0], regions->graph->nodes.at[i]);
+    Stage stages[MAX_CHAIN] = {0};
+    int left = 0;
+    for (; left < (fuse ? MAX_CHAIN : 1) && i + (size_t)left < regions->graph->nodes.len; left++)
+      stage_init(regions->arena, &stages[left], regions->graph->nodes.at[i + (size_t)left]);
+    int n = group_at(regions->target, stages, left);
     Region *region = region_new(regions, n);
     memcpy(region->stages, stages, (size_t)n * sizeof *stages);
     i += (size_t)n;
@@ -279,6 +309,7 @@ Regions *region_build(Arena *arena, Diag *diag, const Graph *graph, const Target
   regions->graph = graph;
   regions->target = target;
   regions->threads = options->threads;
+  regions->channel_block = ARENA_ARRAY(arena, int64_t, graph_tensor_count(graph));
   if (!options->regions_file)
     group(regions, options->fuse);
   else if (!read_regions(regions, diag, options->regions_file))

@@ -47,11 +47,14 @@ static void print_parts(Writer *w, const Region *region) {
   }
 }
 
-static void print_stage(Writer *w, const Stage *stage) {
+static void print_stage(Writer *w, const Regions *regions, const Stage *stage) {
   Arena *scratch = arena_new();
   write_f(w, "//   %s: ", stage->node->path);
   shape_print(w, &stage->node->output->shape);
   write_f(w, " %s", storage_text(scratch, stage));
+  int64_t block = regions->channel_block[stage->node->output->id];
+  if (block)
+    write_f(w, " in blocks of %lld channels", (long long)block);
   if (stage->in_place >= 0)
     write_f(w, ", in place of %s", stage_operand_tensor(stage, stage->in_place)->name);
   write_f(w, ", %s", stage->node->call.def->name);
@@ -80,7 +83,7 @@ void region_print(Writer *w, const Regions *regions) {
     }
     write_text(w, "\n");
     for (int s = 0; s < region->n_stages; s++)
-      print_stage(w, &region->stages[s]);
+      print_stage(w, regions, &region->stages[s]);
     print_parts(w, region);
     enum { SHOWN = 12 };
     if (region->steps.len == 0)

@@ -92,6 +92,7 @@ typedef struct Regions {
   VEC(Region *) regions; /* in execution order */
   VEC(TunedTile) tuned;
   int candidate; /* to measure: which tile each stage takes, 0: the model's choice, 1: its second, ... */
+  int64_t *channel_block; /* by tensor id: B if its buffer is [C/B][H][W][B], the last block with room to spare; 0: [H][W][C] */
 } Regions;
 
 /* What the command line overrides. */
@@ -109,6 +110,7 @@ Regions *region_build(Arena *arena, Diag *diag, const Graph *graph, const Target
 void region_divide_rows(Regions *regions); /* which regions are divided by rows; before their row schedule */
 void region_schedule_rows(Regions *regions);  /* steps and ring sizes, by simulation */
 void region_divide_stages(Regions *regions, Diag *diag); /* stages by rows, pixels or channels; after their loop schedules */
+void region_choose_layouts(Regions *regions); /* channel_block */
 void region_choose_schedules(Regions *regions); /* loop schedules where none is set */
 /* Sets the stage's schedule, and what goes with it: flat, weight_block, border_kernels. Needs ring_rows. */
 void stage_choose_schedule(const Regions *regions, const Region *region, Stage *stage);

@@ -11,22 +11,6 @@
 static int64_t divisor(int64_t a, int64_t b) { return b == 0 ? a : divisor(b, a % b); }
 static int64_t multiple(int64_t a, int64_t b) { return a / divisor(a, b) * b; }
 
-/* Every operand walks its last dimension with c, or does not depend on c. */
-static bool vectorises_over_channels(const Compute *compute) {
-  if (compute->out[DIM_C] < 2)
-    return false;
-  for (int o = 0; o < compute->n_operands; o++) {
-    const Operand *operand = &compute->operands[o];
-    for (int i = 0; i < operand->rank; i++) {
-      const AccessDim *access = &operand->access[i];
-      bool walks = access->coef[DIM_C] == 1 && access->quotient.times == 0 && i == operand->rank - 1;
-      if (access_uses(access, DIM_C) && !walks)
-        return false;
-    }
-  }
-  return true;
-}
-
 /* Channels of the output that read the same channels of the input, one group's, where that is all that keeps channels from
  * being lanes; else 0. */
 static int64_t group_channels(const Compute *compute) {
@@ -74,7 +58,7 @@ static const char *deal_columns(Arena *arena, const Compute *compute) {
 
 static const char *choose_small(Arena *arena, const Stage *stage, const Target *target) {
   const Compute *compute = &stage->compute;
-  bool vector = vectorises_over_channels(compute) && target->vector_bytes > 4;
+  bool vector = compute_vectorises(compute) && target->vector_bytes > 4;
   bool tile = compute->multiply_add && compute->out[DIM_X] > 1;
   int64_t lanes = target->vector_bytes / 4, width = group_channels(compute);
   int64_t columns = 4;
@@ -121,17 +105,19 @@ static double cover_cost(Tile tile, int64_t pixels, int64_t vectors) {
     for (int v = 0; v < 2; v++) {
       int64_t columns = px ? pixels % tile.columns : tile.columns, width = v ? vectors % tile.vectors : tile.vectors;
       int64_t times = (px ? 1 : pixels / tile.columns) * (v ? 1 : vectors / tile.vectors);
+      /* Loads are free beside products as long as they are fewer, but the fewer the better. */
       if (columns && width)
-        cost += (double)times * (tile_cost(columns, width) + 0.25);
+        cost += (double)times * (tile_cost(columns, width) + 0.25 + 0.03 * (double)(columns + width));
     }
   return cost;
 }
 
-static Tile choose_tile(const Target *target, int64_t pixels, int64_t vectors) {
+/* The cheapest tile with at most `most` accumulators. */
+static Tile choose_tile(const Target *target, int64_t pixels, int64_t vectors, int64_t most) {
   Tile best = {1, 1};
   double best_cost = cover_cost(best, pixels, vectors);
   for (int64_t n = 1; n <= 4 && n <= vectors; n++)
-    for (int64_t p = 1; p <= pixels && p <= 16 && p * n + n + 1 < target->vector_registers; p++) {
+    for (int64_t p = 1; p <= pixels && p <= 16 && p * n + n + 1 < target->vector_registers && p * n <= most; p++) {
       Tile tile = {p, n};
       double cost = cover_cost(tile, pixels, vectors);
       if (cost < best_cost) {
@@ -208,6 +194,16 @@ static bool sums_channels(const Compute *compute) {
   return false;
 }
 
+/* Channels of a block of a tensor that the stage sums over; 0: none is stored in blocks. */
+static int64_t summed_block(const Regions *regions, const Stage *stage) {
+  for (int o = 0; o < stage->compute.n_operands; o++) {
+    const GTensor *tensor = stage_operand_tensor(stage, o);
+    if (tensor && !access_uses(&stage->compute.operands[o].access[2], DIM_C) && regions->channel_block[tensor->id])
+      return regions->channel_block[tensor->id];
+  }
+  return 0;
+}
+
 /* Directives that unroll the taps of a window (all of the reduction if it is short). */
 static const char *unroll_taps(Arena *arena, const Compute *compute, int64_t limit) {
   const char *text = "";
@@ -246,7 +242,7 @@ static const char *choose_grouped(const Regions *regions, const Region *region, 
   stage->border_kernels = true;
   stage->flat = stage_can_be_flat(region, stage);
   int64_t pixels = compute->out[DIM_X] * (stage->flat ? stage->step_rows : 1), vectors = width / lanes;
-  Tile tile = pixels > 1 ? choose_tile(target, pixels, vectors) : (Tile){1, vectors < 8 ? vectors : 8};
+  Tile tile = pixels > 1 ? choose_tile(target, pixels, vectors, target->vector_registers) : (Tile){1, vectors < 8 ? vectors : 8};
   while (vectors % tile.vectors)
     tile.vectors--;
   stage->weight_block = tile.vectors * lanes;
@@ -266,7 +262,7 @@ static const char *choose_big(const Regions *regions, const Region *region, Stag
   const Target *target = regions->target;
   const Compute *compute = &stage->compute;
   int64_t lanes = target->vector_bytes / 4;
-  if (!vectorises_over_channels(compute))
+  if (!compute_vectorises(compute))
     return choose_grouped(regions, region, stage);
   stage->border_kernels = true;
   stage->flat = stage_can_be_flat(region, stage);
@@ -281,18 +277,26 @@ static const char *choose_big(const Regions *regions, const Region *region, Stag
     if (columns > 1) /* one vector wide */
       columns = settle_tile(regions, stage, (Tile){columns, 1}, pixels < 7 ? 7 : pixels, 1).columns;
     const char *split = columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)columns) : "";
-    const char *order = columns > 1 ? "order y x c x.i c.i; " : "";
+    const char *order = columns > 1 ? "order c y x x.i c.i; " : "";
     const char *taps = compute->multiply_add ? unroll_taps(arena, compute, 25) : "";
     return arena_printf(arena, "%s%ssplit c %lld; %s%s%svector c.i", peel, split, (long long)lanes, order, taps,
                         columns > 1 ? "unroll x.i; " : "");
   }
-  Tile tile = pixels > 1 ? choose_tile(target, pixels, vectors) : (Tile){1, vectors_of_pixel(vectors, regions->threads)};
+  int64_t summed = summed_block(regions, stage), depth = reduction_length(compute);
+  bool unrolled = !summed && depth <= 32;
+  /* Short sums: fewer accumulators, so that the end of one tile overlaps the sums of the next. */
+  int64_t most = target->vector_registers / (unrolled ? 4 : depth <= 64 ? 2 : 1);
+  most = most < 8 ? 8 : most;
+  Tile tile = pixels > 1 ? choose_tile(target, pixels, vectors, most) : (Tile){1, vectors_of_pixel(vectors, regions->threads)};
   tile = settle_tile(regions, stage, tile, pixels, vectors);
   int64_t block = tile.vectors * lanes;
   stage->weight_block = block;
   const char *split_x = tile.columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)tile.columns) : "";
-  int64_t depth = reduction_length(compute);
-  const char *taps = depth <= 32 ? unroll_taps(arena, compute, 32) : "split k 4; unroll k.i; ";
+  const char *taps = "split k 4; unroll k.i; ";
+  if (summed)
+    taps = arena_printf(arena, "split k %lld; split k.i 4; unroll k.i.i; ", (long long)summed);
+  else if (unrolled)
+    taps = unroll_taps(arena, compute, 32);
   return arena_printf(arena, "%s%ssplit c %lld; split c.i %lld; order c y x c.i x.i c.i.i; %sunroll x.i; unroll c.i; vector c.i.i",
                       peel, split_x, (long long)block, (long long)lanes, taps);
 }

@@ -48,7 +48,8 @@ void region_share_memory(Regions *regions) {
         shape_hwc(&tensor->shape, hwc);
         const int64_t *dims = stage->compute.operands[o].dims;
         if (hwc[0] != dims[0] || hwc[1] != dims[1] || hwc[2] != dims[2] ||
-            stage_of_tensor(regions, tensor)->storage != STORAGE_WHOLE)
+            stage_of_tensor(regions, tensor)->storage != STORAGE_WHOLE ||
+            regions->channel_block[tensor->id] != regions->channel_block[stage->node->output->id])
           continue;
         stage->in_place = o;
         break;

@@ -37,8 +37,8 @@ static const HelperText helper_texts[] = {
      "static float @(float a, float b, float c) {\n#if defined(__GNUC__)\n"
      "  return __builtin_fmaf(a, b, c);\n#else\n  return fmaf(a, b, c);\n#endif\n}\n"},
     {"prefetch", NULL,
-     "static void @(const void *p) {\n#if defined(__GNUC__)\n  __builtin_prefetch(p);\n#else\n"
-     "  (void)p;\n#endif\n}\n"},
+     "static void @(uintptr_t at) {\n#if defined(__GNUC__)\n  __builtin_prefetch((const void *)at);\n#else\n"
+     "  (void)at;\n#endif\n}\n"},
     {"max_f32", NULL, "static float @(float a, float b) { return a > b ? a : b; }\n"},
     {"max_i32", NULL, "static int32_t @(int32_t a, int32_t b) { return a > b ? a : b; }\n"},
     {"max_i64", NULL, "static int64_t @(int64_t a, int64_t b) { return a > b ? a : b; }\n"},

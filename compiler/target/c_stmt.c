@@ -399,9 +399,10 @@ void c_stmt(Emitter *e, const Stmt *stmt) {
     BUG("a branch outside of its parallel statement");
   case STMT_PREFETCH:
     c_map_clear(&e->temps);
-    write_f(e->w, "%s(&", c_helper(e, "prefetch"));
-    c_element(e, stmt->buffer, stmt->index, C_LANE_0);
-    write_text(e->w, ");\n");
+    write_f(e->w, "%s((uintptr_t)%s + %d * (uintptr_t)(", c_helper(e, "prefetch"), c_name_of(e, stmt->buffer),
+            elem_bytes(stmt->buffer->elem)); /* as a number: it may lie outside */
+    c_affine(e, c_flat_index(e, stmt->buffer, stmt->index), LOOSE);
+    write_text(e->w, "));\n");
     return;
   }
 }

@@ -335,8 +335,8 @@ static LLVMValueRef emit_affine(Gen *g, const Affine *a) {
 
 static LLVMValueRef buffer_pointer(Gen *g, Buffer *buffer);
 
-/* The address of buffer[index], and the alignment it is known to have. */
-static LLVMValueRef emit_address(Gen *g, Buffer *buffer, const Affine *const *index, int *align) {
+/* buffer[index] as one index. */
+static const Affine *flat_index(Gen *g, const Buffer *buffer, const Affine *const *index) {
   const Affine *offset = affine_const(g->scratch, 0);
   int64_t stride = 1;
   const Affine *scaled[LOOP_MAX_RANK];
@@ -346,6 +346,12 @@ static LLVMValueRef emit_address(Gen *g, Buffer *buffer, const Affine *const *in
   }
   for (int d = 0; d < buffer->rank; d++)
     offset = affine_add(g->scratch, offset, scaled[d]);
+  return offset;
+}
+
+/* The address of buffer[index], and the alignment it is known to have. */
+static LLVMValueRef emit_address(Gen *g, Buffer *buffer, const Affine *const *index, int *align) {
+  const Affine *offset = flat_index(g, buffer, index);
   int64_t known = affine_multiple(g, offset) * elem_bytes(buffer->elem);
   *align = known < llvm_buffer_align(buffer) ? (int)known : llvm_buffer_align(buffer);
   LLVMValueRef base = buffer_pointer(g, buffer);
@@ -806,9 +812,11 @@ static void emit_call(Gen *g, const Stmt *s) {
 }
 
 static void emit_prefetch(Gen *g, const Stmt *s) {
-  int align;
-  LLVMValueRef args[4] = {emit_address(g, s->buffer, s->index, &align), lane_const(g, 0),
-                          lane_const(g, 3), lane_const(g, 1)}; /* a read, kept, of data */
+  LLVMValueRef elems = emit_affine(g, flat_index(g, s->buffer, s->index));
+  LLVMValueRef address =
+      LLVMBuildGEP2(g->builder, elem_type(g, s->buffer->elem), buffer_pointer(g, s->buffer), &elems, 1, "");
+  LLVMValueRef args[4] = {address, lane_const(g, 0), lane_const(g, 3),
+                          lane_const(g, 1)}; /* a read, kept, of data */
   llvm_map_find(&g->names, s->buffer)->read = true;
   intrinsic(g, "llvm.prefetch", &g->ptr, 1, args, 4);
 }

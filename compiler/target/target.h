@@ -25,6 +25,8 @@ typedef struct Target {
   int vector_bytes;        /* what `vector` loops aim at */
   int vector_registers;    /* for tile choices */
   int64_t l1_bytes, l2_bytes; /* data caches of one core; 0: none to count on, and code is kept small instead */
+  int64_t macs_per_line;   /* f32 multiply-adds of one core in the time in which memory delivers a line of 64 bytes; 0: weights are
+                            * not fetched ahead */
   bool fma;                /* multiply-adds become fma in the loops; never decided later */
   bool vector_extensions;  /* C: the vector types of gcc and clang; else strict C99 */
   const char *c_condition; /* C: what the preprocessor must find true; null: anything will do */

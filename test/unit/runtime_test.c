@@ -41,25 +41,54 @@ static void write_file(const char *path, const char *text) {
   CHECK(fclose(file) == 0);
 }
 
-static void test_map(const char *folder) {
+/* A way to bring a file into memory. */
+typedef MnrtStatus Fill(MnrtMapping *mapping, const char *path, size_t bytes);
+
+static void test_fill(const char *folder, Fill *fill) {
   char path[4096];
   snprintf(path, sizeof path, "%s/blob", folder);
   write_file(path, "weights");
   MnrtMapping mapping;
-  CHECK(mnrt_map_file(&mapping, path, 7) == MNRT_OK);
+  CHECK(fill(&mapping, path, 7) == MNRT_OK);
   CHECK(mapping.bytes == 7 && mapping.data && memcmp(mapping.data, "weights", 7) == 0);
   mnrt_unmap_file(&mapping);
   CHECK(!mapping.data && mapping.bytes == 0);
   mnrt_unmap_file(&mapping);
-  CHECK(mnrt_map_file(&mapping, path, 8) == MNRT_WRONG_SIZE && !mapping.data);
-  CHECK(mnrt_map_file(&mapping, path, 6) == MNRT_WRONG_SIZE && !mapping.data);
-  CHECK(mnrt_map_file(&mapping, folder, 7) == MNRT_NOT_A_FILE && !mapping.data);
+  CHECK(fill(&mapping, path, 8) == MNRT_WRONG_SIZE && !mapping.data);
+  CHECK(fill(&mapping, path, 6) == MNRT_WRONG_SIZE && !mapping.data);
+  CHECK(fill(&mapping, folder, 7) == MNRT_NOT_A_FILE && !mapping.data);
   write_file(path, "");
-  CHECK(mnrt_map_file(&mapping, path, 0) == MNRT_OK && mapping.data);
+  CHECK(fill(&mapping, path, 0) == MNRT_OK && mapping.data);
   mnrt_unmap_file(&mapping);
   CHECK(remove(path) == 0);
   errno = 0;
-  CHECK(mnrt_map_file(&mapping, path, 7) == MNRT_CANNOT_OPEN && errno == ENOENT);
+  CHECK(fill(&mapping, path, 7) == MNRT_CANNOT_OPEN && errno == ENOENT);
+}
+
+/* More than a large page, and no multiple of one. */
+static void test_large(const char *folder, Fill *fill) {
+  enum { BYTES = (5 << 20) + 123 };
+  char path[4096];
+  snprintf(path, sizeof path, "%s/large", folder);
+  FILE *file = fopen(path, "wb");
+  CHECK(file);
+  for (int i = 0; i < BYTES; i++)
+    fputc(i % 251, file);
+  CHECK(fclose(file) == 0);
+  MnrtMapping mapping;
+  CHECK(fill(&mapping, path, BYTES) == MNRT_OK && mapping.bytes == BYTES);
+  const unsigned char *data = mapping.data;
+  for (int i = 0; i < BYTES; i++)
+    CHECK(data[i] == i % 251);
+  mnrt_unmap_file(&mapping);
+  CHECK(remove(path) == 0);
+}
+
+static void test_map(const char *folder) {
+  test_fill(folder, mnrt_map_file);
+  test_fill(folder, mnrt_load_file);
+  test_large(folder, mnrt_map_file);
+  test_large(folder, mnrt_load_file);
   for (int status = MNRT_OK; status <= MNRT_BAD_MODEL + 1; status++)
     CHECK(strlen(mnrt_status_text((MnrtStatus)status)) > 0);
 }
