@@ -134,6 +134,12 @@ static void prelu_torch_module(Writer *w, const OpCall *call) {
   write_f(w, "nn.PReLU(%lld)", (long long)channels(call));
 }
 
+/* The module's slopes belong to dimension 1. */
+static void prelu_torch_forward(Writer *w, const OpCall *call, const char *self, const char *const *x) {
+  bool last = torch_channel_dim(&call->output) != 1;
+  write_f(w, last ? "%s(%s.transpose(1, 2)).transpose(1, 2)" : "%s(%s)", self, x[0]);
+}
+
 /* ---- the definitions ---- */
 
 const OpDef op_leaky_relu = {
@@ -161,6 +167,7 @@ const OpDef op_prelu = {
     .elementwise = true,
     .evaluate = prelu_evaluate,
     .torch_module = prelu_torch_module,
+    .torch_forward = prelu_torch_forward,
 };
 
 #define ACTIVATION(identifier, text)                                                                                   \

@@ -72,7 +72,7 @@ static void concat_torch_forward(Writer *w, const OpCall *call, const char *self
   write_text(w, "torch.cat([");
   for (int i = 0; i < call->n_inputs; i++)
     write_f(w, "%s%s", i ? ", " : "", x[i]);
-  write_text(w, "], 1)");
+  write_f(w, "], %d)", torch_channel_dim(&call->output));
 }
 
 const OpDef op_concat = {

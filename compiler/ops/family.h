@@ -18,6 +18,8 @@ const char *window_resolve(Arena *arena, Window *window, const AttrValue *paddin
 /* Access of input rows, columns: stride * y + dilation * ky - pad; ky, kx are reduction dimensions 0 and 1. */
 void window_access(const Window *window, AccessDim access[2]);
 bool window_is_padded(const Window *window);
+/* The dimension of the channels in PyTorch's tensors, which are [N, C, H, W], [N, rows, C] or [N, n]. */
+int torch_channel_dim(const Shape *shape);
 /* F.pad(x, (left, right, top, bottom)[, value=…]), or just x. */
 void write_torch_pad(Writer *w, const int64_t pads[4], const char *x, const char *value);
 

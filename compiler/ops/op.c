@@ -256,6 +256,8 @@ void operand_channel(Operand *operand, int source, int64_t channels) {
   operand->access[0].coef[DIM_C] = 1;
 }
 
+int torch_channel_dim(const Shape *shape) { return shape->rank == 2 ? 2 : 1; }
+
 const char *infer_same(Arena *arena, OpCall *call) {
   (void)arena;
   call->output = call->inputs[0];

@@ -229,9 +229,8 @@ static void softmax_evaluate(const OpCall *call, const EvalTensor *inputs, const
 }
 
 static void softmax_torch_forward(Writer *w, const OpCall *call, const char *self, const char *const *x) {
-  (void)call;
   (void)self;
-  write_f(w, "F.softmax(%s, 1)", x[0]);
+  write_f(w, "F.softmax(%s, %d)", x[0], torch_channel_dim(&call->output));
 }
 
 const OpDef op_softmax = {
@@ -274,9 +273,8 @@ static void argmax_evaluate(const OpCall *call, const EvalTensor *inputs, const 
 }
 
 static void argmax_torch_forward(Writer *w, const OpCall *call, const char *self, const char *const *x) {
-  (void)call;
   (void)self;
-  write_f(w, "%s.argmax(1, keepdim=True).int()", x[0]);
+  write_f(w, "%s.argmax(%d, keepdim=True).int()", x[0], torch_channel_dim(&call->output));
 }
 
 const OpDef op_argmax = {
