@@ -5,6 +5,7 @@ Everything that depends on the build comes from lit.site.cfg.py, which CMake wri
 
 import os
 import shutil
+import sys
 
 import lit.formats
 
@@ -36,22 +37,10 @@ config.substitutions += [
     ("%build", config.build),
 ]
 
-# Which of the x86-64 levels whose C uses vector types this machine can run.
-LEVELS = {"x86-64-v2": {"sse4_2"}, "x86-64-v3": {"avx2", "fma"},
-          "x86-64-v4": {"avx512f", "avx512vl", "avx512bw", "avx512dq"}}
+sys.path.insert(0, os.path.join(config.test_source_root, "tools"))
+from networks import levels_here  # noqa: E402
 
-
-def processor_flags():
-    try:
-        with open("/proc/cpuinfo") as file:
-            return set(next((line for line in file if line.startswith("flags")), "").split())
-    except OSError:
-        return set()
-
-
-for level, needs in LEVELS.items():
-    if needs <= processor_flags():
-        config.available_features.add(level)
+config.available_features.update(levels_here())
 
 # A feature is named in `REQUIRES:`; a test without it is reported as unsupported.
 # What the tests of other processors compile and run with.

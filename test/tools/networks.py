@@ -16,6 +16,21 @@ WARNINGS = ("-Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wdouble-prom
             "-Wundef -Wvla -pedantic -Werror").split()
 
 
+# The x86-64 levels whose C uses vector types, and what a processor that runs them has.
+LEVELS = {"x86-64-v2": {"sse4_2"}, "x86-64-v3": {"avx2", "fma"},
+          "x86-64-v4": {"avx512f", "avx512vl", "avx512bw", "avx512dq"}}
+
+
+def levels_here():
+    """Those that this machine runs."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            have = set(next((line for line in file if line.startswith("flags")), "").split())
+    except OSError:
+        have = set()
+    return [level for level, needs in LEVELS.items() if needs <= have]
+
+
 class Failure(Exception):
     """A test has failed; the text says how."""
 
@@ -44,12 +59,12 @@ class Port:
             self.elems *= dim
 
 
-def ports_of_header(path):
+def ports_of_header(path, prefix=PREFIX):
     """The inputs and the outputs, in the order of the run function's arguments."""
     text = open(path).read()
     found = re.findall(r"^ \*   (input|output) +(\w+): (f32|u8|i32)((?:\[\d+\])+),", text, re.M)
     # In the same order: a name that C or C++ reserves has an underscore that its macros lack.
-    macros = {kind: re.findall(rf"^#define ({PREFIX.upper()}_{word}_\w+_BYTES) ", text, re.M)
+    macros = {kind: re.findall(rf"^#define ({prefix.upper()}_{word}_\w+_BYTES) ", text, re.M)
               for kind, word in (("input", "IN"), ("output", "OUT"))}
     ports = {"input": [], "output": []}
     for kind, name, elem, dims in found:
@@ -115,13 +130,16 @@ class Jit:
 
     @staticmethod
     def output_path(stem, name):
-        """The header appends an underscore to names that C or C++ reserves; files do not."""
-        path = f"{stem}.{name}.npy"
-        return path if os.path.exists(path) else f"{stem}.{name[:-1]}.npy"
+        """The header changes names that C or C++ reserves, by an underscore behind or a v before; files do not."""
+        names = [name, name[:-1], name[1:], name[1:-1]]
+        return next((path for path in (f"{stem}.{one}.npy" for one in names) if os.path.exists(path)),
+                    f"{stem}.{name}.npy")
 
 
 # A thread for each branch.
 SPAWN = """
+#if !defined(SPAWNS)
+#define SPAWNS
 #include <pthread.h>
 
 typedef struct Started {
@@ -150,6 +168,7 @@ static void spawn(void *self, int n, void (*task)(void *, int), void *context) {
   for (int i = 0; i < n; i++) pthread_join(started[i].thread, NULL);
   free(started);
 }
+#endif
 """
 
 
@@ -160,8 +179,6 @@ HARNESS = """
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "model.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
@@ -219,11 +236,16 @@ static void read_area(const Area *a, FILE *file) {
 
 def harness(inputs, outputs, blob):
     """A program IN OUT [BLOB]: reads all inputs from one file, writes all outputs to another."""
-    up = PREFIX.upper()
+    return HARNESS + '\n#include "model.h"\n' + harness_function("int main", PREFIX, inputs, outputs, blob)
+
+
+def harness_function(function, prefix, inputs, outputs, blob):
+    """What such a program does, for the model with this prefix."""
+    up = prefix.upper()
     # The first run has its parts one after the other, the second each in a thread of its own.
-    text = [HARNESS, f"#if defined({up}_THREADS)", SPAWN, f"static const {PREFIX}_parallel threads = {{spawn, NULL}};",
-            "#define THREADS(times) (times) ? &threads : NULL,", "#else", "#define THREADS(times)", "#endif",
-            "int main(int argc, char **argv) {", f"  if (argc != {4 if blob else 3})",
+    text = [f"#if defined({up}_THREADS)", SPAWN, f"static const {prefix}_parallel {prefix}_threads = {{spawn, NULL}};",
+            f"#define {up}_HAND(times) (times) ? &{prefix}_threads : NULL,", "#else", f"#define {up}_HAND(times)", "#endif",
+            f"{function}(int argc, char **argv) {{", f"  if (argc != {4 if blob else 3})",
             "    return 13;", '  FILE *in = fopen(argv[1], "rb"), *out = fopen(argv[2], "wb");',
             "  if (!in || !out)", "    return 14;"]
     # 0xff everywhere is a NaN: what is read before it was written shows in the results.
@@ -248,7 +270,7 @@ def harness(inputs, outputs, blob):
         arguments.append(f"({elem} *)(void *)out{i}.at")
     # Twice, on what the first run left behind: nothing may stay between runs.
     text += ["  for (int times = 0; times < 2; times++) {",
-             f"    {PREFIX}_run(THREADS(times) {', '.join(arguments)});"]
+             f"    {prefix}_run({up}_HAND(times) {', '.join(arguments)});"]
     for i, port in enumerate(outputs):
         text.append(f"    fwrite(out{i}.at, 1, out{i}.size, out);")
     text.append("  }")
