@@ -117,7 +117,8 @@ typedef struct Buffer {
   int64_t offset; /* -1 before plan */
   int live_begin, live_end;
 
-  const char *note; /* for the comment beside it in dumps and generated code: "separable0.depthwise0, ring of 3 rows"; may be null */
+  const char *note; /* for the comment beside it in dumps and generated code: "separable0.depthwise0, ring of 3 rows"; of an input or
+                       output, "[channels, height, width]" names its dimensions; may be null */
   Loc loc;          /* in loop text that was read */
 } Buffer;
 

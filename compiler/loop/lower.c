@@ -60,14 +60,50 @@ static Buffer *interface_buffer(Lowering *l, const char *name, BufferKind kind,
   return buffer;
 }
 
+/* What dimension order[i] is, where i is height, width, channels (inverse: what dimension i is, where order[i] is). */
+static const char *dimension_names(Lowering *l, const int *order, bool inverse) {
+  static const char *const names[3] = {"height", "width", "channels"};
+  const char *at[3];
+  for (int i = 0; i < 3; i++)
+    at[inverse ? i : order[i]] = names[inverse ? order[i] : i];
+  return arena_printf(l->arena, "[%s, %s, %s]", at[0], at[1], at[2]);
+}
+
+/* Says of inputs that are read permuted, as they are or by a copy, what their dimensions are. */
+static void note_inputs(Lowering *l) {
+  const Graph *graph = l->regions->graph;
+  int order[SHAPE_MAX_RANK];
+  for (size_t i = 0; i < graph->nodes.len; i++) {
+    const Node *node = graph->nodes.at[i];
+    for (int k = 0; k < node->call.n_inputs; k++) {
+      const GTensor *tensor = node->inputs[k];
+      bool copied = node->call.def->permutes && node->call.def->permutes(&node->call, order);
+      if (!tensor->producer && tensor->shape.rank == 3 && (node->permuted[k] || copied))
+        l->buffers[tensor->id]->note = dimension_names(l, copied ? order : node->permuted[k], false);
+    }
+  }
+}
+
+/* The same of an output that is made by permuting. */
+static const char *output_note(Lowering *l, const GTensor *tensor) {
+  const OpCall *call = &tensor->producer->call;
+  int order[SHAPE_MAX_RANK];
+  bool permuted = tensor->shape.rank == 3 && call->def->permutes && call->def->permutes(call, order);
+  return permuted ? dimension_names(l, order, true) : NULL;
+}
+
 static void make_interface(Lowering *l) {
   const Graph *graph = l->regions->graph;
-  for (size_t i = 0; i < graph->inputs.len; i++)
-    l->buffers[graph->inputs.at[i]->id] =
-        interface_buffer(l, graph->inputs.at[i]->name, BUFFER_INPUT, graph->inputs.at[i], i);
-  for (size_t i = 0; i < graph->outputs.len; i++)
-    l->buffers[graph->outputs.at[i]->id] =
-        interface_buffer(l, graph->output_names.at[i], BUFFER_OUTPUT, graph->outputs.at[i], i);
+  for (size_t i = 0; i < graph->inputs.len; i++) {
+    const GTensor *tensor = graph->inputs.at[i];
+    l->buffers[tensor->id] = interface_buffer(l, tensor->name, BUFFER_INPUT, tensor, i);
+  }
+  for (size_t i = 0; i < graph->outputs.len; i++) {
+    const GTensor *tensor = graph->outputs.at[i];
+    l->buffers[tensor->id] = interface_buffer(l, graph->output_names.at[i], BUFFER_OUTPUT, tensor, i);
+    l->buffers[tensor->id]->note = output_note(l, tensor);
+  }
+  note_inputs(l);
 }
 
 /* [H][W][C] as it is stored in blocks of so many channels; the rank. */

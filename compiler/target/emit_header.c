@@ -32,8 +32,10 @@ static void comment_lines(Header *h, const char *text) {
   }
 }
 
-/* image[224][224][3] of float: height, width, channels */
+/* image[224][224][3] of float: height, width, channels; a note in brackets names them otherwise. */
 static const char *layout_words(const Buffer *buffer) {
+  if (buffer->note && buffer->note[0] == '[')
+    return " (row-major, the last dimension innermost)";
   switch (buffer->rank) {
   case 3:
     return " (height, width, channels; channels innermost)";
