@@ -86,6 +86,11 @@ static size_t find_or_enter(PlaceTable *table, const WeightPlace *places, size_t
   return number;
 }
 
+static int by_address(const void *a, const void *b) {
+  uintptr_t x = (uintptr_t)(*(const WeightPlace *const *)a)->buffer, y = (uintptr_t)(*(const WeightPlace *const *)b)->buffer;
+  return (x > y) - (x < y);
+}
+
 WeightLayout weight_layout(Arena *arena, const Program *program, int align) {
   WeightLayout layout = {0};
   layout.places = ARENA_ARRAY(arena, WeightPlace, program->buffers.len);
@@ -108,13 +113,26 @@ WeightLayout weight_layout(Arena *arena, const Program *program, int align) {
     }
     layout.n++;
   }
+  layout.by_buffer = ARENA_ARRAY(arena, const WeightPlace *, layout.n);
+  for (size_t i = 0; i < layout.n; i++)
+    layout.by_buffer[i] = &layout.places[i];
+  if (layout.n)
+    qsort(layout.by_buffer, layout.n, sizeof *layout.by_buffer, by_address);
   return layout;
 }
 
 const WeightPlace *weight_place(const WeightLayout *layout, const Buffer *buffer) {
-  for (size_t i = 0; i < layout->n; i++)
-    if (layout->places[i].buffer == buffer)
-      return &layout->places[i];
+  size_t low = 0, high = layout->n;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    const WeightPlace *place = layout->by_buffer[middle];
+    if (place->buffer == buffer)
+      return place;
+    if ((uintptr_t)place->buffer < (uintptr_t)buffer)
+      low = middle + 1;
+    else
+      high = middle;
+  }
   return NULL;
 }
 

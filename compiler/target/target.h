@@ -64,6 +64,7 @@ typedef struct WeightPlace {
 typedef struct WeightLayout {
   WeightPlace *places; /* in program order; buffers whose contents are equal recipes share one place */
   size_t n;
+  const WeightPlace **by_buffer; /* for weight_place: sorted by the buffers' addresses */
   int64_t total_bytes; /* P_WEIGHT_BYTES */
 } WeightLayout;
 WeightLayout weight_layout(Arena *arena, const Program *program, int align);
