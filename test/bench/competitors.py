@@ -57,9 +57,15 @@ class Parallel(ctypes.Structure):
     _fields_ = [("run", ctypes.c_void_p), ("self", ctypes.c_void_p)]
 
 
+class Mapping(ctypes.Structure):
+    """MnrtMapping of mnrt.h."""
+
+    _fields_ = [("data", ctypes.c_void_p), ("bytes", ctypes.c_size_t)]
+
+
 class Mncc(Competitor):
-    """A shared object that `models.py` built. The caller owns arena, inputs and outputs, so they are
-    plain memory here."""
+    """A shared object that `models.py` built, with mncc's runtime in it: arena, weights and pool come from
+    there, as in a program that uses it. Inputs and outputs are plain memory."""
 
     form = ""
 
@@ -78,8 +84,10 @@ class Mncc(Competitor):
             self.parallel = Parallel(ctypes.cast(self.library.mnrt_pool_run, ctypes.c_void_p), pool)
             arguments.append(ctypes.addressof(self.parallel))
         if "weights" in self.about:
-            arguments.append(self.mapped(self.about["weights"]))
-        arguments.append(self.fresh(self.about["arena_bytes"]))
+            arguments.append(self.weights(self.about["weights"]))
+        self.library.mnrt_arena_new.restype = ctypes.c_void_p
+        self.library.mnrt_arena_new.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
+        arguments.append(self.library.mnrt_arena_new(self.about["arena_bytes"], self.about["arena_align"]))
         arguments.append(self.fresh(files.input.nbytes, files.input))
         self.results = {}
         for output, about in files.outputs.items():
@@ -99,11 +107,12 @@ class Mncc(Competitor):
             area.write(values.tobytes())
         return ctypes.addressof(ctypes.c_char.from_buffer(area))
 
-    def mapped(self, path):
-        with open(path, "r+b") as file:
-            area = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE)
-        self.memory.append(area)
-        return ctypes.addressof(ctypes.c_char.from_buffer(area))
+    def weights(self, path):
+        """The address of the file's bytes, loaded."""
+        mapping = Mapping()
+        if self.library.mnrt_load_file(ctypes.byref(mapping), path.encode(), ctypes.c_size_t(os.path.getsize(path))):
+            raise RuntimeError(f"{path} cannot be loaded")
+        return mapping.data
 
     def run(self):
         self.call(*self.arguments)

@@ -86,35 +86,37 @@ def is_current(stem, about, sources):
 
 
 def build_mncc(folder, form, source, options, tools, threads):
-    """A shared object of the form `gcc`, `clang` (from C, the weights a file that is mapped) or
-    `object` (from mncc's own object), for so many threads: with more than one, the runtime's pool is in it."""
+    """A shared object of the form `gcc`, `clang` (from C) or `object` (mncc's own), for so many threads,
+    with the runtime in it. The weights are a file of their own, which the runtime loads into large pages."""
     stem = os.path.join(folder, f"mncc-{form}-{threads}")
     command = [tools.mncc, source] + options + ["--target=" + tools.target, "--prefix=net",
-                                                "--weights", os.path.join(folder, "net.safetensors")]
-    pool = []
+                                                "--weights", os.path.join(folder, "net.safetensors"), "--weights-as=blob"]
     if threads > 1:
         command.append(f"--threads={threads}")
-        pool = ["-I" + RUNTIME] + [os.path.join(RUNTIME, name) for name in ("mnrt.c", "pool.c")] + ["-lpthread"]
+    runtime = ["-I" + RUNTIME] + [os.path.join(RUNTIME, name) for name in ("mnrt.c", "pool.c")] + ["-lpthread"]
     with open(os.path.join(folder, "net.safetensors"), "rb") as file:
         weights = hashlib.sha256(file.read()).hexdigest()
     about = {"version": run([tools.mncc, "--version"]).split()[1], "parameters": weights,
-             "command": command + [tools.cc, tools.clang] + tools.cflags + pool}
-    if is_current(stem, about, [tools.mncc, source] + [path for path in pool if path.endswith(".c")]):
+             "command": command + [tools.cc, tools.clang] + tools.cflags + runtime}
+    if is_current(stem, about, [tools.mncc, source] + [path for path in runtime if path.endswith(".c")]):
         return
     if form == "object":
         if not tools.llvm:
             raise Unavailable("mncc was built without LLVM")
         run(command + ["-c", "-o", stem + ".o"])
-        run([tools.cc, "-O2", "-shared", "-fPIC", stem + ".o"] + pool + ["-o", stem + ".so"])
+        run([tools.cc, "-O2", "-shared", "-fPIC", stem + ".o"] + runtime + ["-o", stem + ".so"])
     else:
         compiler = tools.cc if form == "gcc" else tools.clang
         if not compiler:
             raise Unavailable(f"there is no {form}")
-        run(command + ["--weights-as=blob", "-o", stem + ".c"])
-        run([compiler] + tools.cflags + ["-shared", "-fPIC", stem + ".c"] + pool + ["-o", stem + ".so"])
+        run(command + ["-o", stem + ".c"])
+        run([compiler] + tools.cflags + ["-shared", "-fPIC", stem + ".c"] + runtime + ["-o", stem + ".so"])
+    if os.path.getsize(stem + ".bin"):
         about["weights"] = stem + ".bin"
     with open(stem + ".h") as file:
-        about["arena_bytes"] = int(re.search(r"^#define NET_ARENA_BYTES (\d+)", file.read(), re.M)[1])
+        header = file.read()
+    for name in ("ARENA_BYTES", "ARENA_ALIGN"):
+        about[name.lower()] = int(re.search(rf"^#define NET_{name} (\d+)", header, re.M)[1])
     with open(stem + ".json", "w") as file:
         json.dump(about, file)
 
