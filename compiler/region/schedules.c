@@ -91,7 +91,7 @@ static const char *choose_small(Arena *arena, const Stage *stage, const Target *
 
 /* Half cycles of one step of the reduction. */
 static double tile_cost(int64_t columns, int64_t vectors) {
-  const double latency = 8;
+  const double latency = 10; /* eight, and some for what the scheduler does not find */
   int64_t products = columns * vectors, loads = columns + vectors;
   double cost = (double)(products > loads ? products : loads);
   return cost > latency ? cost : latency;
