@@ -189,7 +189,7 @@ static void add_call(Prefetcher *p, const Stmt *call, int64_t times, const Var *
   Item *item = &p->items.at[known - 1];
   int64_t macs = block_macs(p->scratch, &call->callee->body) * times;
   item->macs += macs;
-  if (macs <= item->main_macs)
+  if (item->main && macs <= item->main_macs) /* one that only adds its weights has none */
     return;
   item->main = call->callee;
   item->main_macs = macs;
