@@ -93,7 +93,11 @@ static int64_t split_of(const char *schedule, const char *label) {
   return 1;
 }
 
-static int64_t unit_of(const Stage *stage, Cut cut) {
+static int64_t channel_block(const Regions *regions, const Stage *stage) {
+  return regions->channel_block[stage->node->output->id];
+}
+
+static int64_t unit_of(const Regions *regions, const Stage *stage, Cut cut) {
   switch (cut) {
   case CUT_CHOOSE:
   case CUT_NONE:
@@ -103,7 +107,10 @@ static int64_t unit_of(const Stage *stage, Cut cut) {
     return split_of(stage->schedule, "x");
   case CUT_CHANNELS: {
     int64_t split = split_of(stage->schedule, "c"); /* a tile, or a group of several */
-    return stage->weight_block && split % stage->weight_block ? stage->weight_block : split;
+    int64_t unit = stage->weight_block && split % stage->weight_block ? stage->weight_block : split, least = unit;
+    for (int64_t block = channel_block(regions, stage); block && unit % block;)
+      unit += least; /* parts write whole blocks of the result */
+    return unit;
   }
   }
   return 1;
@@ -163,7 +170,7 @@ static double choose_cut(const Divider *d, const Region *region, Stage *stage) {
   static const Cut cuts[] = {CUT_ROWS, CUT_PIXELS, CUT_CHANNELS};
   double best = cut_cost(d, stage, CUT_NONE, 0);
   for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
-    int64_t extent = stage_cut_extent(stage, cuts[i]), size = part_size(extent, unit_of(stage, cuts[i]), d->regions->threads);
+    int64_t extent = stage_cut_extent(stage, cuts[i]), size = part_size(extent, unit_of(d->regions, stage, cuts[i]), d->regions->threads);
     if (size >= extent || !may_cut(region, stage, cuts[i]))
       continue;
     double cost = cut_cost(d, stage, cuts[i], size);
@@ -309,7 +316,7 @@ void region_divide_rows(Regions *regions) {
 /* ---- divide-stages ---- */
 
 /* What a regions file asks for must suit the schedule. */
-static bool check_wanted(const Region *region, const Stage *stage, Diag *diag) {
+static bool check_wanted(const Regions *regions, const Region *region, const Stage *stage, Diag *diag) {
   if (stage->cut == CUT_NONE || stage->cut == CUT_ROWS)
     return true;
   if (!may_cut(region, stage, stage->cut)) {
@@ -322,6 +329,12 @@ static bool check_wanted(const Region *region, const Stage *stage, Diag *diag) {
   if (stage->cut == CUT_CHANNELS && stage->weight_block && stage->part_size % stage->weight_block != 0) {
     diag_error(diag, stage->loc, "the weights of '%s' are stored in blocks of %lld channels, and %lld is no multiple of that",
                stage->node->path, (long long)stage->weight_block, (long long)stage->part_size);
+    return false;
+  }
+  int64_t block = channel_block(regions, stage);
+  if (stage->cut == CUT_CHANNELS && block && stage->part_size % block != 0) {
+    diag_error(diag, stage->loc, "the result of '%s' is stored in blocks of %lld channels, and %lld is no multiple of that",
+               stage->node->path, (long long)block, (long long)stage->part_size);
     return false;
   }
   return true;
@@ -345,7 +358,7 @@ static void divide_stages(const Divider *d, Region *region, Diag *diag) {
   for (int s = 0; s < region->n_stages; s++) {
     Stage *stage = &region->stages[s];
     if (stage->cut != CUT_CHOOSE) {
-      if (!check_wanted(region, stage, diag))
+      if (!check_wanted(d->regions, region, stage, diag))
         return;
       continue;
     }

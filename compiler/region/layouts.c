@@ -3,6 +3,8 @@
  * On targets with caches, a tensor that is only read by channel or summed over channels is stored in blocks of one
  * vector of channels, [C/B][H][W][B]: neighbouring pixels then lie B elements apart whatever C is. In [H][W][C] the
  * pixels of a tile lie C elements apart, and where that is a power of two they compete for a few sets of the cache. */
+#include <string.h>
+
 #include "region/region.h"
 
 /* The tensor's channel is `access` as it stands: one dimension, from 0. */
@@ -36,7 +38,10 @@ static void forbid(Regions *regions, const Stage *stage) {
     if (!lanes || !reads_blocks(stage, o, hwc))
       regions->channel_block[tensor->id] = 0;
   }
-  if (!lanes)
+  int64_t hwc[3];
+  shape_hwc(&stage->node->output->shape, hwc);
+  bool as_it_is = memcmp(hwc, stage->compute.out, sizeof hwc) == 0; /* else written through another shape */
+  if (!lanes || !as_it_is)
     regions->channel_block[stage->node->output->id] = 0;
 }
 

@@ -199,18 +199,23 @@ class Network:
                 case.cuts[int(line[1]) - 1] = ["/whole"] * len(case.chains[int(line[1]) - 1])
         raise Failure("mncc refuses all ways to divide the work")
 
+    def still_fails(self, case, stem, with_c):
+        """The case fails, and not because mncc refuses what is left of it."""
+        problem = self.problem(case, stem, with_c)
+        return problem and not re.search(r"\.(regions|schedule):\d+:\d+: error: ", problem)
+
     def reduce(self, case, stem, with_c):
         """Takes out what the failure does not need."""
         for path in list(case.schedules):
             text = case.schedules.pop(path)
-            if not self.problem(case, stem, with_c):
+            if not self.still_fails(case, stem, with_c):
                 case.schedules[path] = text
         for path, text in list(case.schedules.items()):
             words = text.split("; ")
             for i in range(len(words) - 1, -1, -1):
                 fewer = words[:i] + words[i + 1:]
                 case.schedules[path] = "; ".join(fewer)
-                if self.problem(case, stem, with_c):
+                if self.still_fails(case, stem, with_c):
                     words = fewer
             case.schedules[path] = "; ".join(words)
         i = 0
@@ -220,7 +225,7 @@ class Network:
                 i += 1
                 continue
             case.chains[i:i + 1] = [[(path, None)] for path, _ in chain]
-            if len(chain) > 1 and not self.problem(case, stem, with_c):
+            if len(chain) > 1 and not self.still_fails(case, stem, with_c):
                 case.chains[i:i + len(chain)] = [chain]
             i += 1
         return self.problem(case, stem, with_c)
