@@ -3,7 +3,9 @@
  * The rule: a node that keeps channels apart (depthwise convolution, pooling)
  * is fused with the only reader of its result, if that reader reads one row to
  * make one row and follows at once: the row between them never leaves the first
- * cache, and the tensor between them is never whole in memory.
+ * cache, and the tensor between them is never whole in memory. On targets with
+ * caches the node before such a pair joins it, and the next pair too, as long as
+ * the tensor between would not stay in the second cache (chain_goes_on).
  *
  * A regions file overrides the rule:
  *
