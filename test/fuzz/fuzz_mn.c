@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   diag_init(&diag, arena);
   Source source = {"fuzz.mn", arena_strndup(arena, (const char *)data + 1, size - 1),
                    (uint32_t)size - 1};
-  Options options = {.arena = arena, .optimize = 2, .verify = 1, .no_fuse = data[0] & 1};
+  Options options = {.arena = arena, .optimize = 2, .verify = 1, .no_fuse = data[0] & 1, .threads = 1 + (data[0] >> 1) % 3};
   Network *network = expand(arena, &diag, &source, &options);
   if (network && diag.errors)
     BUG("a network in spite of errors");

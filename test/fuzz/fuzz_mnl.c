@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   Diag diag;
   diag_init(&diag, arena);
   Source source = {"fuzz.mnl", arena_strndup(arena, (const char *)data, size), (uint32_t)size};
-  Options options = {.arena = arena, .optimize = 2, .verify = 1};
+  Options options = {.arena = arena, .optimize = 2, .threads = 1, .verify = 1};
   Compilation c = {.arena = arena, .diag = &diag, .options = &options, .source = &source};
   c.is_loop_text = true;
   c.target = target_find("generic");
