@@ -15,7 +15,6 @@
 #include "commands/ports.h"
 #include "commands/times.h"
 
-static const Loc nowhere = {0};
 
 #if MNCC_HAVE_LLVM
 
@@ -243,25 +242,17 @@ static int report(Bench *b) {
     report_csv(&w, b);
     break;
   }
-  const char *output = options->output ? options->output : "-", *problem = write_file(output, w.data, w.len);
-  if (problem)
-    diag_error(&b->session->diag, nowhere, "cannot write '%.200s': %s", output, problem);
+  int status = session_write(b->session, &w);
   writer_free(&w);
-  return problem ? EXIT_IO : EXIT_FINE;
+  return status;
 }
 
 /* ---- the command ---- */
 
 static int bench(Session *session) {
   Compilation *c = &session->compilation;
-  bool stopped;
-  if (!pipeline_run(c, STAGE_PLAN, NULL, &stopped))
-    return session_failed(session);
   Ports inputs = {0}, outputs = {0};
-  ports_make(session, &inputs, &outputs);
-  int status = ports_read(session, &inputs, true);
-  if (status == EXIT_FINE)
-    status = session_weights(session);
+  int status = ports_prepare(session, STAGE_PLAN, &inputs, &outputs);
   if (status != EXIT_FINE)
     return status;
   Bench b = {.session = session, .program = c->program, .in = ports_in(session, &inputs), .out = ports_out(session, &outputs)};
@@ -279,21 +270,10 @@ static int bench(Session *session) {
 #else
 
 static int bench(Session *session) {
-  diag_error(&session->diag, nowhere, "this mncc was built without LLVM: bench compiles in memory by LLVM");
+  diag_error(&session->diag, (Loc){0}, "this mncc was built without LLVM: bench compiles in memory by LLVM");
   return EXIT_USER;
 }
 
 #endif
 
-int command_bench(const Options *options) {
-  Session session;
-  int status = session_open(&session, options);
-  if (status == EXIT_FINE && session.compilation.is_loop_text) {
-    diag_error(&session.diag, nowhere, "'%s' is loop text: bench takes a network", session.source.name);
-    status = EXIT_USAGE;
-  }
-  if (status == EXIT_FINE)
-    status = bench(&session);
-  session_close(&session);
-  return status;
-}
+int command_bench(const Options *options) { return session_run(options, "bench", bench); }

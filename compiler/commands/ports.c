@@ -115,6 +115,15 @@ int ports_read(Session *session, Ports *inputs, bool random) {
   return EXIT_FINE;
 }
 
+int ports_prepare(Session *session, StageKind last, Ports *inputs, Ports *outputs) {
+  bool stopped;
+  if (!pipeline_run(&session->compilation, last, NULL, &stopped))
+    return session_failed(session);
+  ports_make(session, inputs, outputs);
+  int status = ports_read(session, inputs, true);
+  return status == EXIT_FINE ? session_weights(session) : status;
+}
+
 /* ---- pointers ---- */
 
 const void **ports_in(Session *session, const Ports *inputs) {

@@ -22,6 +22,10 @@ void ports_make(Session *session, Ports *inputs, Ports *outputs);
  * random:1, random:2, ... EXIT_FINE, or the exit status after an error through diag. */
 int ports_read(Session *session, Ports *inputs, bool random);
 
+/* All that comes before a network is run: the passes up to `last`, the ports, what is read into the inputs (random numbers
+ * where no file is given), and the weights. EXIT_FINE, or the exit status after an error. */
+int ports_prepare(Session *session, StageKind last, Ports *inputs, Ports *outputs);
+
 /* What compiled code and the evaluator take: a pointer for each. In the session's arena. */
 const void **ports_in(Session *session, const Ports *inputs);
 void **ports_out(Session *session, const Ports *outputs);

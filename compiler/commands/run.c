@@ -211,10 +211,6 @@ static int find_labels(Session *session, const Ports *outputs) {
 
 static int run(Session *session) {
   Compilation *c = &session->compilation;
-  if (c->is_loop_text) {
-    diag_error(&session->diag, nowhere, "'%s' is loop text: run takes a network", session->source.name);
-    return EXIT_USAGE;
-  }
   bool stopped;
   if (!pipeline_run(c, c->options->evaluate ? STAGE_GRAPH : STAGE_PLAN, NULL, &stopped))
     return session_failed(session);
@@ -230,11 +226,4 @@ static int run(Session *session) {
   return status == EXIT_FINE ? write_ports(session, &outputs) : status;
 }
 
-int command_run(const Options *options) {
-  Session session;
-  int status = session_open(&session, options);
-  if (status == EXIT_FINE)
-    status = run(&session);
-  session_close(&session);
-  return status;
-}
+int command_run(const Options *options) { return session_run(options, "run", run); }

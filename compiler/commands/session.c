@@ -184,3 +184,24 @@ int session_weights(Session *session) {
   session->emit.weights = session->weights;
   return EXIT_FINE;
 }
+
+int session_run(const Options *options, const char *verb, int run(Session *session)) {
+  Session session;
+  int status = session_open(&session, options);
+  if (status == EXIT_FINE && session.compilation.is_loop_text) {
+    diag_error(&session.diag, nowhere, "'%s' is loop text: %s takes a network", session.source.name, verb);
+    status = EXIT_USAGE;
+  }
+  if (status == EXIT_FINE)
+    status = run(&session);
+  session_close(&session);
+  return status;
+}
+
+int session_write(Session *session, const Writer *w) {
+  const char *named = session->compilation.options->output, *output = named ? named : "-";
+  const char *problem = write_file(output, w->data, w->len);
+  if (problem)
+    diag_error(&session->diag, nowhere, "cannot write '%.200s': %s", output, problem);
+  return problem ? EXIT_IO : EXIT_FINE;
+}

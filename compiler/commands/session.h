@@ -25,6 +25,12 @@ void session_close(Session *session);
  * EXIT_FINE, or the status after an error that names these ways. */
 int session_weights(Session *session);
 
+/* The whole of a command on a network: opens, refuses loop text in the name of `verb`, runs, closes. The exit status. */
+int session_run(const Options *options, const char *verb, int run(Session *session));
+
+/* Writes the text to the file that -o names, else to standard output. EXIT_FINE or EXIT_IO after an error through diag. */
+int session_write(Session *session, const Writer *w);
+
 /* Exit status after diag has errors. */
 int session_failed(const Session *session);
 

@@ -218,7 +218,6 @@ static bool measure_whole(Tune *t, const Writer *w, double seconds[2]) {
 }
 
 static int write_result(Tune *t) {
-  const Options *options = t->session->compilation.options;
   double seconds[2] = {0, 0};
   size_t chosen = 0;
   for (size_t i = 0; i < t->groups.len; i++)
@@ -233,14 +232,10 @@ static int write_result(Tune *t) {
     writer_init(&w);
     write_tuned(&w, t, false);
   }
-  const char *problem = ok ? write_file(options->output, w.data, w.len) : NULL;
+  int status = ok ? session_write(t->session, &w) : session_failed(t->session);
   writer_free(&w);
-  if (!ok)
-    return session_failed(t->session);
-  if (problem) {
-    diag_error(&t->session->diag, nowhere, "cannot write '%.200s': %s", options->output, problem);
-    return EXIT_IO;
-  }
+  if (status != EXIT_FINE)
+    return status;
   fprintf(stderr, "%zu shapes, %d tiles of each at most, %lld rounds: ", t->groups.len, t->n, (long long)t->rounds);
   if (faster)
     fprintf(stderr, "%zu other tiles, %.4f ms instead of %.4f ms\n", chosen, 1e3 * seconds[1], 1e3 * seconds[0]);
@@ -263,19 +258,17 @@ static int tune_candidates(Tune *t) {
 
 static int tune(Session *session) {
   Compilation *c = &session->compilation;
+  if (!c->options->output) {
+    diag_error(&session->diag, nowhere, "say where the result goes: -o net.tune");
+    return EXIT_USAGE;
+  }
   if (!c->target->l1_bytes) {
     diag_error(&session->diag, nowhere, "target '%s' has no tiles to choose from; give the machine's own, --target=native",
                c->target->name);
     return EXIT_USAGE;
   }
-  bool stopped;
-  if (!pipeline_run(c, STAGE_NETWORK, NULL, &stopped))
-    return session_failed(session);
   Ports inputs = {0}, outputs = {0};
-  ports_make(session, &inputs, &outputs);
-  int status = ports_read(session, &inputs, true);
-  if (status == EXIT_FINE)
-    status = session_weights(session);
+  int status = ports_prepare(session, STAGE_NETWORK, &inputs, &outputs);
   if (status != EXIT_FINE)
     return status;
   Tune t = {.session = session, .in = ports_in(session, &inputs), .out = ports_out(session, &outputs)};
@@ -294,19 +287,4 @@ static int tune(Session *session) {
 
 #endif
 
-int command_tune(const Options *options) {
-  Session session;
-  int status = session_open(&session, options);
-  if (status == EXIT_FINE && session.compilation.is_loop_text) {
-    diag_error(&session.diag, nowhere, "'%s' is loop text: tune takes a network", session.source.name);
-    status = EXIT_USAGE;
-  }
-  if (status == EXIT_FINE && !options->output) {
-    diag_error(&session.diag, nowhere, "say where the result goes: -o net.tune");
-    status = EXIT_USAGE;
-  }
-  if (status == EXIT_FINE)
-    status = tune(&session);
-  session_close(&session);
-  return status;
-}
+int command_tune(const Options *options) { return session_run(options, "tune", tune); }

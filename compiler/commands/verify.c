@@ -506,11 +506,9 @@ static int report(const Verify *v) {
     report_csv(&w, v);
     break;
   }
-  const char *output = options->output ? options->output : "-", *problem = write_file(output, w.data, w.len);
-  if (problem)
-    diag_error(&v->session->diag, nowhere, "cannot write '%.200s': %s", output, problem);
+  int status = session_write(v->session, &w);
   writer_free(&w);
-  return problem ? EXIT_IO : first_apart(v) ? EXIT_USER : EXIT_FINE;
+  return status == EXIT_FINE && first_apart(v) ? EXIT_USER : status;
 }
 
 /* ---- the command ---- */
@@ -521,14 +519,8 @@ static int verify(Session *session) {
     diag_error(&session->diag, nowhere, "this mncc was built without LLVM: without C as well there is nothing to compare");
     return EXIT_USAGE;
   }
-  bool stopped;
-  if (!pipeline_run(c, STAGE_NETWORK, NULL, &stopped))
-    return session_failed(session);
   Ports inputs = {0}, outputs = {0};
-  ports_make(session, &inputs, &outputs);
-  int status = ports_read(session, &inputs, true);
-  if (status == EXIT_FINE)
-    status = session_weights(session);
+  int status = ports_prepare(session, STAGE_NETWORK, &inputs, &outputs);
   if (status != EXIT_FINE)
     return status;
   session->emit.prefix = "network";
@@ -547,15 +539,4 @@ static int verify(Session *session) {
   return status == EXIT_FINE ? report(&v) : status;
 }
 
-int command_verify(const Options *options) {
-  Session session;
-  int status = session_open(&session, options);
-  if (status == EXIT_FINE && session.compilation.is_loop_text) {
-    diag_error(&session.diag, nowhere, "'%s' is loop text: verify takes a network", session.source.name);
-    status = EXIT_USAGE;
-  }
-  if (status == EXIT_FINE)
-    status = verify(&session);
-  session_close(&session);
-  return status;
-}
+int command_verify(const Options *options) { return session_run(options, "verify", verify); }
