@@ -117,6 +117,12 @@ static void bash_options(Writer *w, Arena *arena) {
   }
 }
 
+/* The verbs that are words of the command line. */
+static void write_verbs(Writer *w, const char *separator) {
+  for (int verb = VERB_COMPILE + 1; verb < VERB_COUNT; verb++)
+    write_f(w, "%s%s", verb > VERB_COMPILE + 1 ? separator : "", verb_name((Verb)verb));
+}
+
 static void print_bash(Writer *w, Arena *arena) {
   write_text(w, "# bash completion for mncc, printed by mncc --completion=bash\n"
                 "_mncc() {\n"
@@ -130,8 +136,7 @@ static void print_bash(Writer *w, Arena *arena) {
                 "    option=${COMP_WORDS[COMP_CWORD-1]}\n"
                 "  fi\n"
                 "  case ${COMP_WORDS[1]} in\n    ");
-  for (int verb = VERB_COMPILE + 1; verb < VERB_COUNT; verb++)
-    write_f(w, "%s%s", verb > VERB_COMPILE + 1 ? "|" : "", verb_name((Verb)verb));
+  write_verbs(w, "|");
   write_text(w, ") [[ $COMP_CWORD -gt 1 ]] && verb=${COMP_WORDS[1]} ;;\n"
                 "  esac\n"
                 "  COMPREPLY=()\n"
@@ -146,8 +151,7 @@ static void print_bash(Writer *w, Arena *arena) {
   write_text(w, "    esac\n"
                 "  elif [[ -z $option && $COMP_CWORD -eq 1 ]]; then\n"
                 "    words=\"");
-  for (int verb = VERB_COMPILE + 1; verb < VERB_COUNT; verb++)
-    write_f(w, "%s%s", verb > VERB_COMPILE + 1 ? " " : "", verb_name((Verb)verb));
+  write_verbs(w, " ");
   write_text(w, "\"\n"
                 "  fi\n"
                 "  local IFS=$' \\n'\n"
