@@ -5,16 +5,7 @@
 #include <string.h>
 
 #include "mnrt.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                           \
-  do {                                                                                             \
-    if (!(condition)) {                                                                            \
-      fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                      \
-      failures++;                                                                                  \
-    }                                                                                              \
-  } while (0)
+#include "check.h"
 
 static void test_arena(void) {
   for (size_t align = 1; align <= 4096; align *= 2) {

@@ -13,13 +13,7 @@
 #include "support/rational.h"
 #include "support/vec.h"
 #include "support/writer.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                           \
-  ((condition)                                                                                     \
-       ? (void)0                                                                                   \
-       : (void)(failures++, printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition)))
+#include "check.h"
 
 static bool same(Rational a, int64_t num, int64_t den) { return a.num == num && a.den == den; }
 

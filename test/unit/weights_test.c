@@ -13,16 +13,7 @@
 #include "support/writer.h"
 #include "weights/recipe.h"
 #include "weights/weights.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                           \
-  do {                                                                                             \
-    if (!(condition)) {                                                                            \
-      fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                      \
-      failures++;                                                                                  \
-    }                                                                                              \
-  } while (0)
+#include "check.h"
 
 static const char *folder;
 static Arena *arena;
