@@ -35,7 +35,7 @@ typedef struct Worker {
 
 /* What different threads write lies on lines of its own. */
 struct MnrtPool {
-  uint64_t todo; /* atomic: indices not begun, less `base` */
+  uint64_t unclaimed; /* atomic: indices not begun, less `base` */
   char line0[LINE - sizeof(uint64_t)];
   int left; /* atomic: tasks of this round that have not ended */
   char line1[LINE - sizeof(int)];
@@ -80,11 +80,11 @@ static void run_task(MnrtPool *pool, int bit) {
 static void work(MnrtPool *pool, int own) {
   uint64_t wanted = own < BITS ? UINT64_C(1) << own : 0;
   for (;;) {
-    uint64_t todo = __atomic_load_n(&pool->todo, __ATOMIC_ACQUIRE);
-    if (!todo)
+    uint64_t unclaimed = __atomic_load_n(&pool->unclaimed, __ATOMIC_ACQUIRE);
+    if (!unclaimed)
       return;
-    uint64_t bit = todo & wanted ? wanted : todo & (~todo + 1);
-    if (__atomic_fetch_and(&pool->todo, ~bit, __ATOMIC_ACQ_REL) & bit)
+    uint64_t bit = unclaimed & wanted ? wanted : unclaimed & (~unclaimed + 1);
+    if (__atomic_fetch_and(&pool->unclaimed, ~bit, __ATOMIC_ACQ_REL) & bit)
       run_task(pool, __builtin_ctzll(bit));
   }
 }
@@ -96,7 +96,7 @@ static int work_soon(MnrtPool *pool) {
   uint64_t begin = 0;
   for (;;) {
     for (int i = 0; i < PAUSES; i++) {
-      if (__atomic_load_n(&pool->todo, __ATOMIC_RELAXED) || __atomic_load_n(&pool->stop, __ATOMIC_RELAXED))
+      if (__atomic_load_n(&pool->unclaimed, __ATOMIC_RELAXED) || __atomic_load_n(&pool->stop, __ATOMIC_RELAXED))
         return 1;
       pause_briefly();
     }
@@ -111,7 +111,7 @@ static int work_soon(MnrtPool *pool) {
 static void sleep_until_work(MnrtPool *pool) {
   pthread_mutex_lock(&pool->mutex);
   __atomic_add_fetch(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
-  while (!__atomic_load_n(&pool->todo, __ATOMIC_SEQ_CST) && !__atomic_load_n(&pool->stop, __ATOMIC_SEQ_CST))
+  while (!__atomic_load_n(&pool->unclaimed, __ATOMIC_SEQ_CST) && !__atomic_load_n(&pool->stop, __ATOMIC_SEQ_CST))
     pthread_cond_wait(&pool->work, &pool->mutex);
   __atomic_sub_fetch(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
   pthread_mutex_unlock(&pool->mutex);
@@ -173,7 +173,7 @@ static void wait_for_others(MnrtPool *pool) {
 
 static void run_round(MnrtPool *pool, int n) {
   __atomic_store_n(&pool->left, n, __ATOMIC_RELAXED);
-  __atomic_store_n(&pool->todo, n == BITS ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&pool->unclaimed, n == BITS ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1, __ATOMIC_SEQ_CST);
   if (n > 1 && __atomic_load_n(&pool->sleepers, __ATOMIC_SEQ_CST)) {
     pthread_mutex_lock(&pool->mutex);
     pthread_cond_broadcast(&pool->work);
