@@ -24,8 +24,6 @@
 
 #include "target/llvm_emitter.h"
 
-enum { MAX_MULTIPLE = 4096 };
-
 /* ---- the map ---- */
 
 static size_t hash_pointer(const void *key) {
@@ -46,7 +44,7 @@ void llvm_map_init(Map *map, Arena *arena) {
   map->slots = ARENA_ARRAY(arena, Slot, map->cap);
 }
 
-static void map_clear(Map *map) {
+void llvm_map_clear(Map *map) {
   map->generation++;
   map->used = 0;
 }
@@ -85,7 +83,7 @@ LLVMValueRef llvm_map_get(Map *map, const void *key, const char *what, const cha
 
 /* ---- types and attributes ---- */
 
-static LLVMTypeRef elem_type(Gen *g, Elem elem) {
+LLVMTypeRef llvm_elem_type(Gen *g, Elem elem) {
   switch (elem) {
   case ELEM_F32:
     return LLVMFloatTypeInContext(g->context);
@@ -108,15 +106,15 @@ static LLVMTypeRef lanes_type(LLVMTypeRef elem, int lanes) {
   return lanes == 1 ? elem : LLVMVectorType(elem, (unsigned)lanes);
 }
 
-static LLVMTypeRef value_type(Gen *g, Type type) {
-  return lanes_type(elem_type(g, type.elem), type.lanes);
+LLVMTypeRef llvm_value_type(Gen *g, Type type) {
+  return lanes_type(llvm_elem_type(g, type.elem), type.lanes);
 }
 
-static LLVMTypeRef i32_lanes(Gen *g, int lanes) {
+LLVMTypeRef llvm_i32_lanes(Gen *g, int lanes) {
   return lanes_type(LLVMInt32TypeInContext(g->context), lanes);
 }
 
-static bool is_signed(Elem elem) { return elem != ELEM_U8 && elem != ELEM_MASK; }
+bool llvm_is_signed(Elem elem) { return elem != ELEM_U8 && elem != ELEM_MASK; }
 
 void llvm_add_attribute(Gen *g, LLVMValueRef function, LLVMAttributeIndex index, const char *name,
                           uint64_t value) {
@@ -150,534 +148,6 @@ static void add_range(Gen *g, LLVMValueRef function, LLVMAttributeIndex index, c
         LLVMCreateConstantRangeAttribute(g->context, kind, g->index_bits, &lo, &hi));
 }
 
-/* ---- constants and small spellings ---- */
-
-LLVMValueRef llvm_index_const(Gen *g, int64_t value) {
-  return LLVMConstInt(g->index, (unsigned long long)value, true);
-}
-
-static LLVMValueRef splat_const(LLVMValueRef scalar, int lanes) {
-  if (lanes == 1)
-    return scalar;
-  LLVMValueRef all[64];
-  for (int i = 0; i < lanes; i++)
-    all[i] = scalar;
-  return LLVMConstVector(all, (unsigned)lanes);
-}
-
-static LLVMValueRef int_const(Gen *g, Type type, int64_t value) {
-  LLVMTypeRef elem = elem_type(g, type.elem);
-  /* The bits must fit the type as they stand: newer LLVMs do not truncate. */
-  LLVMValueRef scalar = is_signed(type.elem)
-                            ? LLVMConstInt(elem, (unsigned long long)value, true)
-                            : LLVMConstInt(elem, (unsigned long long)value & 0xff, false);
-  if (type.elem == ELEM_MASK)
-    scalar = LLVMConstInt(elem, value != 0, false);
-  return splat_const(scalar, type.lanes);
-}
-
-static LLVMValueRef f32_const(Gen *g, int lanes, double value) {
-  return splat_const(LLVMConstReal(LLVMFloatTypeInContext(g->context), value), lanes);
-}
-
-/* An integer operation of which loop.h says that it stays in the type's range. */
-static LLVMValueRef exact_op(Gen *g, LLVMOpcode op, LLVMValueRef a, LLVMValueRef b, bool sign) {
-  LLVMValueRef value = LLVMBuildBinOp(g->builder, op, a, b, "");
-  if (LLVMIsABinaryOperator(value)) { /* and not folded to a constant */
-    if (sign)
-      LLVMSetNSW(value, true);
-    else
-      LLVMSetNUW(value, true);
-  }
-  return value;
-}
-
-static LLVMValueRef select_greater(Gen *g, LLVMValueRef a, LLVMValueRef b, bool greater) {
-  LLVMValueRef cond = LLVMBuildICmp(g->builder, greater ? LLVMIntSGT : LLVMIntSLT, a, b, "");
-  return LLVMBuildSelect(g->builder, cond, a, b, "");
-}
-
-static LLVMValueRef intrinsic(Gen *g, const char *name, LLVMTypeRef *types, size_t n_types,
-                              LLVMValueRef *args, unsigned n_args) {
-  unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
-  if (!id)
-    BUG("this LLVM has no intrinsic '%s'", name);
-  LLVMValueRef function = LLVMGetIntrinsicDeclaration(g->module, id, types, n_types);
-  return LLVMBuildCall2(g->builder, LLVMGlobalGetValueType(function), function, args, n_args, "");
-}
-
-static LLVMValueRef unary_intrinsic(Gen *g, const char *name, LLVMValueRef a) {
-  LLVMTypeRef type = LLVMTypeOf(a);
-  return intrinsic(g, name, &type, 1, &a, 1);
-}
-
-static LLVMValueRef lane_const(Gen *g, int lane) {
-  return LLVMConstInt(LLVMInt32TypeInContext(g->context), (unsigned long long)lane, false);
-}
-
-/* A scalar as a vector of one lane, for shuffles. */
-static LLVMValueRef as_vector(Gen *g, LLVMValueRef value) {
-  LLVMTypeRef type = LLVMTypeOf(value);
-  if (LLVMGetTypeKind(type) == LLVMVectorTypeKind)
-    return value;
-  return LLVMBuildInsertElement(g->builder, LLVMGetPoison(LLVMVectorType(type, 1)), value,
-                                lane_const(g, 0), "");
-}
-
-/* Lane i of the result is first + i * stride of (a, b). */
-static LLVMValueRef strided_lanes(Gen *g, LLVMValueRef a, LLVMValueRef b, int first, int stride,
-                                  int lanes) {
-  LLVMValueRef pick[128];
-  for (int i = 0; i < lanes; i++)
-    pick[i] = lane_const(g, first + i * stride);
-  a = as_vector(g, a);
-  b = as_vector(g, b);
-  return LLVMBuildShuffleVector(g->builder, a, b, LLVMConstVector(pick, (unsigned)lanes), "");
-}
-
-static LLVMValueRef splat(Gen *g, LLVMValueRef scalar, int lanes, const char *name) {
-  if (lanes == 1)
-    return scalar;
-  if (LLVMIsConstant(scalar))
-    return splat_const(scalar, lanes);
-  LLVMValueRef one = LLVMBuildInsertElement(
-      g->builder, LLVMGetPoison(LLVMVectorType(LLVMTypeOf(scalar), (unsigned)lanes)), scalar,
-      lane_const(g, 0), "");
-  return LLVMBuildShuffleVector(
-      g->builder, one, LLVMGetPoison(LLVMTypeOf(one)),
-      LLVMConstNull(LLVMVectorType(LLVMInt32TypeInContext(g->context), (unsigned)lanes)), name);
-}
-
-/* ---- indices ---- */
-
-static int64_t power_of_two_in(int64_t value) {
-  uint64_t bits = (uint64_t)value;
-  uint64_t low = bits & (~bits + 1);
-  return low == 0 || low > MAX_MULTIPLE ? MAX_MULTIPLE : (int64_t)low;
-}
-
-/* A power of two that divides every value of the affine. */
-static int64_t affine_multiple(Gen *g, const Affine *a) {
-  int64_t result = power_of_two_in(a->constant);
-  for (int i = 0; i < a->n; i++) {
-    const Term *term = &a->terms[i];
-    int64_t atom = 1;
-    if (term->kind == ATOM_VAR) {
-      Slot *slot = llvm_map_find(&g->names, term->var);
-      atom = slot ? slot->multiple : 1;
-    } else if (term->kind == ATOM_MOD) {
-      int64_t inside = affine_multiple(g, term->inside);
-      int64_t divisor = power_of_two_in(term->divisor);
-      atom = inside < divisor ? inside : divisor;
-    }
-    int64_t multiple = power_of_two_in(term->coef) * atom;
-    if (multiple < result)
-      result = multiple;
-  }
-  return result;
-}
-
-static int affine_depth(Gen *g, const Affine *a);
-
-static int term_depth(Gen *g, const Term *term) {
-  if (term->kind != ATOM_VAR)
-    return affine_depth(g, term->inside);
-  Slot *slot = llvm_map_find(&g->names, term->var);
-  return slot ? slot->depth : 0;
-}
-
-/* Of the innermost loop variable in it. */
-static int affine_depth(Gen *g, const Affine *a) {
-  int depth = 0;
-  for (int i = 0; i < a->n; i++) {
-    int d = term_depth(g, &a->terms[i]);
-    depth = d > depth ? d : depth;
-  }
-  return depth;
-}
-
-static LLVMValueRef emit_affine(Gen *g, const Affine *a);
-
-static LLVMValueRef emit_term(Gen *g, const Term *term) {
-  LLVMValueRef value = NULL;
-  switch (term->kind) {
-  case ATOM_VAR:
-    value = llvm_map_get(&g->names, term->var, "variable", term->var->name);
-    break;
-  case ATOM_DIV: /* operands are never negative */
-    value =
-        LLVMBuildUDiv(g->builder, emit_affine(g, term->inside), llvm_index_const(g, term->divisor), "");
-    break;
-  case ATOM_MOD:
-    value =
-        LLVMBuildURem(g->builder, emit_affine(g, term->inside), llvm_index_const(g, term->divisor), "");
-    break;
-  }
-  if (term->coef != 1)
-    value = exact_op(g, LLVMMul, value, llvm_index_const(g, term->coef), true);
-  return value;
-}
-
-static LLVMValueRef emit_affine(Gen *g, const Affine *a) {
-  LLVMValueRef sum = NULL;
-  int next = 0;
-  for (int depth = 0; next < a->n; depth++)
-    for (int i = 0; i < a->n; i++)
-      if (term_depth(g, &a->terms[i]) == depth) {
-        LLVMValueRef value = emit_term(g, &a->terms[i]);
-        sum = sum ? exact_op(g, LLVMAdd, sum, value, true) : value;
-        next++;
-      }
-  if (!sum)
-    return llvm_index_const(g, a->constant);
-  return a->constant ? exact_op(g, LLVMAdd, sum, llvm_index_const(g, a->constant), true) : sum;
-}
-
-static LLVMValueRef buffer_pointer(Gen *g, Buffer *buffer);
-
-/* buffer[index] as one index. */
-static const Affine *flat_index(Gen *g, const Buffer *buffer, const Affine *const *index) {
-  const Affine *offset = affine_const(g->scratch, 0);
-  int64_t stride = 1;
-  const Affine *scaled[LOOP_MAX_RANK];
-  for (int d = buffer->rank - 1; d >= 0; d--) {
-    scaled[d] = affine_scale(g->scratch, index[d], stride);
-    stride *= buffer->dims[d];
-  }
-  for (int d = 0; d < buffer->rank; d++)
-    offset = affine_add(g->scratch, offset, scaled[d]);
-  return offset;
-}
-
-/* The address of buffer[index], and the alignment it is known to have. */
-static LLVMValueRef emit_address(Gen *g, Buffer *buffer, const Affine *const *index, int *align) {
-  const Affine *offset = flat_index(g, buffer, index);
-  int64_t known = affine_multiple(g, offset) * elem_bytes(buffer->elem);
-  *align = known < llvm_buffer_align(buffer) ? (int)known : llvm_buffer_align(buffer);
-  LLVMValueRef base = buffer_pointer(g, buffer);
-  if (offset->n == 0 && offset->constant == 0)
-    return base;
-  LLVMValueRef elems = emit_affine(g, offset);
-  return LLVMBuildInBoundsGEP2(g->builder, elem_type(g, buffer->elem), base, &elems, 1, "");
-}
-
-/* ---- values ---- */
-
-static LLVMValueRef emit_expr(Gen *g, Expr *e);
-
-/* An integer as a wider (or equally wide) one. */
-static LLVMValueRef widen(Gen *g, LLVMValueRef value, Elem from, LLVMTypeRef to) {
-  if (LLVMTypeOf(value) == to)
-    return value;
-  return is_signed(from) ? LLVMBuildSExt(g->builder, value, to, "")
-                         : LLVMBuildZExt(g->builder, value, to, "");
-}
-
-static void elem_limits(Elem elem, int64_t *lo, int64_t *hi) {
-  if (elem == ELEM_U8) {
-    *lo = 0;
-    *hi = 255;
-    return;
-  }
-  int bits = elem_bytes(elem) * 8;
-  *hi = (int64_t)(UINT64_MAX >> (65 - bits));
-  *lo = -*hi - 1;
-}
-
-static LLVMValueRef saturate(Gen *g, LLVMValueRef value, Type from, Type to) {
-  int64_t from_lo, from_hi, lo, hi;
-  elem_limits(from.elem, &from_lo, &from_hi);
-  elem_limits(to.elem, &lo, &hi);
-  bool sign = is_signed(from.elem);
-  if (lo > from_lo) {
-    LLVMValueRef bound = int_const(g, from, lo);
-    LLVMValueRef below =
-        LLVMBuildICmp(g->builder, sign ? LLVMIntSLT : LLVMIntULT, value, bound, "");
-    value = LLVMBuildSelect(g->builder, below, bound, value, "");
-  }
-  if (hi < from_hi) {
-    LLVMValueRef bound = int_const(g, from, hi);
-    LLVMValueRef above =
-        LLVMBuildICmp(g->builder, sign ? LLVMIntSGT : LLVMIntUGT, value, bound, "");
-    value = LLVMBuildSelect(g->builder, above, bound, value, "");
-  }
-  if (elem_bytes(to.elem) == elem_bytes(from.elem))
-    return value;
-  if (elem_bytes(to.elem) > elem_bytes(from.elem))
-    return widen(g, value, from.elem, value_type(g, to));
-  return LLVMBuildTrunc(g->builder, value, value_type(g, to), "");
-}
-
-/* Towards zero, saturating, NaN gives 0. */
-static LLVMValueRef truncate_f32(Gen *g, LLVMValueRef x, int lanes) {
-  LLVMTypeRef types[2] = {i32_lanes(g, lanes), LLVMTypeOf(x)};
-  return intrinsic(g, "llvm.fptosi.sat", types, 2, &x, 1);
-}
-
-/* The truncated value is one too large where it lies above x. At the least i32 it
- * does so only because it saturated, and stays. */
-static LLVMValueRef floor_f32(Gen *g, LLVMValueRef x, int lanes) {
-  LLVMValueRef t = truncate_f32(g, x, lanes);
-  LLVMValueRef back = LLVMBuildSIToFP(g->builder, t, LLVMTypeOf(x), "");
-  LLVMValueRef above = LLVMBuildFCmp(g->builder, LLVMRealOGT, back, x, "");
-  LLVMValueRef least = int_const(g, (Type){ELEM_I32, lanes}, INT32_MIN);
-  LLVMValueRef inside = LLVMBuildICmp(g->builder, LLVMIntNE, t, least, "");
-  LLVMValueRef adjust = LLVMBuildAnd(g->builder, above, inside, "");
-  return LLVMBuildAdd(g->builder, t, LLVMBuildSExt(g->builder, adjust, i32_lanes(g, lanes), ""),
-                      "");
-}
-
-/* Below 2^23 adding and subtracting 2^23 rounds the magnitude to an integer, halves to
- * even, in the default rounding mode; from there on every f32 is an integer. */
-static LLVMValueRef nearest_f32(Gen *g, LLVMValueRef x, int lanes) {
-  LLVMValueRef limit = f32_const(g, lanes, 8388608.0);
-  LLVMValueRef magnitude = unary_intrinsic(g, "llvm.fabs", x);
-  LLVMValueRef rounded =
-      LLVMBuildFSub(g->builder, LLVMBuildFAdd(g->builder, magnitude, limit, ""), limit, "");
-  LLVMTypeRef type = LLVMTypeOf(x);
-  LLVMValueRef args[2] = {rounded, x};
-  LLVMValueRef with_sign = intrinsic(g, "llvm.copysign", &type, 1, args, 2);
-  LLVMValueRef small = LLVMBuildFCmp(g->builder, LLVMRealOLT, magnitude, limit, "");
-  return truncate_f32(g, LLVMBuildSelect(g->builder, small, with_sign, x, ""), lanes);
-}
-
-static LLVMValueRef emit_arith(Gen *g, const Expr *e, LLVMOpcode float_op, LLVMOpcode int_op,
-                               LLVMValueRef a, LLVMValueRef b) {
-  if (e->type.elem == ELEM_F32)
-    return LLVMBuildBinOp(g->builder, float_op, a, b, "");
-  return exact_op(g, int_op, a, b, is_signed(e->type.elem));
-}
-
-static LLVMValueRef emit_compare(Gen *g, Elem elem, LLVMRealPredicate real, LLVMIntPredicate sign,
-                                 LLVMIntPredicate no_sign, LLVMValueRef a, LLVMValueRef b) {
-  if (elem == ELEM_F32)
-    return LLVMBuildFCmp(g->builder, real, a, b, "");
-  return LLVMBuildICmp(g->builder, is_signed(elem) ? sign : no_sign, a, b, "");
-}
-
-static LLVMValueRef emit_load(Gen *g, Expr *e) {
-  int align;
-  LLVMValueRef address = emit_address(g, e->buffer, e->index, &align);
-  llvm_map_find(&g->names, e->buffer)->read = true;
-  LLVMValueRef load = LLVMBuildLoad2(g->builder, value_type(g, e->type), address, "");
-  LLVMSetAlignment(load, (unsigned)align);
-  return load;
-}
-
-static LLVMValueRef emit_table(Gen *g, Expr *e, LLVMValueRef lanes) {
-  LLVMValueRef base = buffer_pointer(g, e->buffer);
-  llvm_map_find(&g->names, e->buffer)->read = true;
-  LLVMTypeRef elem = elem_type(g, e->buffer->elem);
-  LLVMValueRef result = e->type.lanes == 1 ? NULL : LLVMGetPoison(value_type(g, e->type));
-  for (int i = 0; i < e->type.lanes; i++) {
-    LLVMValueRef lane =
-        result ? LLVMBuildExtractElement(g->builder, lanes, lane_const(g, i), "") : lanes;
-    LLVMValueRef at = LLVMBuildZExt(g->builder, lane, g->index, "");
-    LLVMValueRef address = LLVMBuildInBoundsGEP2(g->builder, elem, base, &at, 1, "");
-    LLVMValueRef value = LLVMBuildLoad2(g->builder, elem, address, "");
-    LLVMSetAlignment(value, (unsigned)elem_bytes(e->buffer->elem));
-    if (!result)
-      return value;
-    result = LLVMBuildInsertElement(g->builder, result, value, lane_const(g, i), "");
-  }
-  return result;
-}
-
-static LLVMValueRef emit_shuffle(Gen *g, const Expr *e, LLVMValueRef a, LLVMValueRef b) {
-  if (e->type.lanes == 1) {
-    int n = e->args[0]->type.lanes, lane = e->lanes[0];
-    LLVMValueRef from = as_vector(g, lane < n ? a : b);
-    return LLVMBuildExtractElement(g->builder, from, lane_const(g, lane < n ? lane : lane - n), "");
-  }
-  LLVMValueRef pick[64];
-  for (int i = 0; i < e->type.lanes; i++)
-    pick[i] = lane_const(g, e->lanes[i]);
-  a = as_vector(g, a);
-  b = as_vector(g, b);
-  return LLVMBuildShuffleVector(g->builder, a, b, LLVMConstVector(pick, (unsigned)e->type.lanes),
-                                "");
-}
-
-static LLVMValueRef emit_mulhi(Gen *g, const Expr *e, LLVMValueRef a, LLVMValueRef b) {
-  bool word = e->type.elem == ELEM_I32;
-  Type wide = {word ? ELEM_I64 : ELEM_I32, e->type.lanes};
-  LLVMTypeRef type = value_type(g, wide);
-  a = LLVMBuildSExt(g->builder, a, type, "");
-  b = LLVMBuildSExt(g->builder, b, type, "");
-  LLVMValueRef product = exact_op(g, LLVMMul, a, b, true);
-  LLVMValueRef high = LLVMBuildAShr(g->builder, product, int_const(g, wide, word ? 32 : 16), "");
-  return LLVMBuildTrunc(g->builder, high, value_type(g, e->type), "");
-}
-
-static LLVMValueRef widened_product(Gen *g, const Expr *e, LLVMValueRef a, LLVMValueRef b) {
-  LLVMTypeRef type = i32_lanes(g, e->args[0]->type.lanes);
-  a = widen(g, a, e->args[0]->type.elem, type);
-  b = widen(g, b, e->args[1]->type.elem, type);
-  return exact_op(g, LLVMMul, a, b, true);
-}
-
-static LLVMValueRef emit_dot4(Gen *g, const Expr *e, LLVMValueRef a, LLVMValueRef b,
-                              LLVMValueRef c) {
-  LLVMValueRef product = widened_product(g, e, a, b), sum = NULL;
-  for (int j = 0; j < 4; j++) {
-    LLVMValueRef part =
-        e->type.lanes == 1
-            ? LLVMBuildExtractElement(g->builder, product, lane_const(g, j), "")
-            : strided_lanes(g, product, LLVMGetPoison(LLVMTypeOf(product)), j, 4, e->type.lanes);
-    sum = sum ? exact_op(g, LLVMAdd, sum, part, true) : part;
-  }
-  return exact_op(g, LLVMAdd, sum, c, true);
-}
-
-static LLVMValueRef emit_pack(Gen *g, const Expr *e, LLVMValueRef a, LLVMValueRef b) {
-  Type half = {e->type.elem, e->args[0]->type.lanes};
-  a = saturate(g, a, e->args[0]->type, half);
-  b = saturate(g, b, e->args[1]->type, half);
-  return strided_lanes(g, a, b, 0, 1, e->type.lanes);
-}
-
-static LLVMValueRef emit_convert(Gen *g, const Expr *e, LLVMValueRef a) {
-  Elem from = e->args[0]->type.elem;
-  LLVMTypeRef type = value_type(g, e->type);
-  if (e->type.elem != ELEM_F32)
-    return widen(g, a, from, type);
-  return is_signed(from) ? LLVMBuildSIToFP(g->builder, a, type, "")
-                         : LLVMBuildUIToFP(g->builder, a, type, "");
-}
-
-static LLVMValueRef emit_op(Gen *g, Expr *e) {
-  LLVMBuilderRef builder = g->builder;
-  g->vectors |= e->type.lanes > 1;
-  LLVMValueRef a = NULL, b = NULL, c = NULL;
-  int arity = loop_op_arity(e->op);
-  if (arity > 0)
-    a = emit_expr(g, e->args[0]);
-  if (arity > 1)
-    b = emit_expr(g, e->args[1]);
-  if (arity > 2)
-    c = emit_expr(g, e->args[2]);
-  Elem elem = arity > 0 ? e->args[0]->type.elem : e->type.elem;
-  int lanes = e->type.lanes;
-
-  switch (e->op) {
-  case OP_CONST:
-    return elem == ELEM_F32 ? f32_const(g, lanes, (double)e->fvalue)
-                            : int_const(g, e->type, e->ivalue);
-  case OP_VALUE: {
-    LLVMValueRef value = llvm_map_get(&g->names, e->value, "value", e->value->name);
-    return e->value->is_mutable ? LLVMBuildLoad2(builder, value_type(g, e->type), value, "")
-                                : value;
-  }
-  case OP_LOAD:
-    return emit_load(g, e);
-  case OP_INDEX: {
-    LLVMValueRef value = emit_affine(g, e->index[0]);
-    return g->index_bits == 32
-               ? value
-               : LLVMBuildTrunc(builder, value, LLVMInt32TypeInContext(g->context), "");
-  }
-
-  case OP_SPLAT:
-    return splat(g, a, lanes, "");
-  case OP_LANE:
-    return LLVMBuildExtractElement(builder, as_vector(g, a), lane_const(g, (int)e->ivalue), "");
-  case OP_SHUFFLE:
-    return emit_shuffle(g, e, a, b);
-
-  case OP_ADD:
-    return emit_arith(g, e, LLVMFAdd, LLVMAdd, a, b);
-  case OP_SUB:
-    return emit_arith(g, e, LLVMFSub, LLVMSub, a, b);
-  case OP_MUL:
-    return emit_arith(g, e, LLVMFMul, LLVMMul, a, b);
-  case OP_MIN:
-    return LLVMBuildSelect(
-        builder, emit_compare(g, elem, LLVMRealOLT, LLVMIntSLT, LLVMIntULT, a, b), a, b, "");
-  case OP_MAX:
-    return LLVMBuildSelect(
-        builder, emit_compare(g, elem, LLVMRealOGT, LLVMIntSGT, LLVMIntUGT, a, b), a, b, "");
-
-  case OP_DIV:
-    return LLVMBuildFDiv(builder, a, b, "");
-  case OP_FMA: {
-    LLVMTypeRef type = LLVMTypeOf(a);
-    LLVMValueRef args[3] = {a, b, c};
-    return intrinsic(g, "llvm.fma", &type, 1, args, 3);
-  }
-  case OP_NEG:
-    return LLVMBuildFNeg(builder, a, "");
-  case OP_ABS:
-    return unary_intrinsic(g, "llvm.fabs", a);
-  case OP_SQRT:
-    return unary_intrinsic(g, "llvm.sqrt", a);
-
-  case OP_AND:
-    return LLVMBuildAnd(builder, a, b, "");
-  case OP_OR:
-    return LLVMBuildOr(builder, a, b, "");
-  case OP_XOR:
-    return LLVMBuildXor(builder, a, b, "");
-  case OP_NOT:
-    return LLVMBuildNot(builder, a, "");
-  case OP_SHL:
-    return exact_op(g, LLVMShl, a, b, is_signed(elem));
-  case OP_SHR:
-    return is_signed(elem) ? LLVMBuildAShr(builder, a, b, "") : LLVMBuildLShr(builder, a, b, "");
-  case OP_MULHI:
-    return emit_mulhi(g, e, a, b);
-  case OP_MADD:
-    return exact_op(g, LLVMAdd, widened_product(g, e, a, b), c, true);
-  case OP_DOT4:
-    return emit_dot4(g, e, a, b, c);
-
-  case OP_EQ:
-    return emit_compare(g, elem, LLVMRealOEQ, LLVMIntEQ, LLVMIntEQ, a, b);
-  case OP_LT:
-    return emit_compare(g, elem, LLVMRealOLT, LLVMIntSLT, LLVMIntULT, a, b);
-  case OP_LE:
-    return emit_compare(g, elem, LLVMRealOLE, LLVMIntSLE, LLVMIntULE, a, b);
-  case OP_SELECT:
-    return LLVMBuildSelect(builder, a, b, c, "");
-
-  case OP_CONVERT:
-    return emit_convert(g, e, a);
-  case OP_WRAP: {
-    LLVMTypeRef type = value_type(g, e->type);
-    return LLVMTypeOf(a) == type ? a : LLVMBuildTrunc(builder, a, type, "");
-  }
-  case OP_SATURATE:
-    return saturate(g, a, e->args[0]->type, e->type);
-  case OP_FLOOR:
-    return floor_f32(g, a, lanes);
-  case OP_NEAREST:
-    return nearest_f32(g, a, lanes);
-  case OP_BITCAST:
-    return LLVMBuildBitCast(builder, a, value_type(g, e->type), "");
-  case OP_PACK:
-    return emit_pack(g, e, a, b);
-  case OP_TABLE:
-    return emit_table(g, e, a);
-  case OP_COUNT:
-    break;
-  }
-  BUG("loop operation %d", (int)e->op);
-}
-
-/* Shared nodes are computed once in a statement: within one, memory and vars stand still. */
-static LLVMValueRef emit_expr(Gen *g, Expr *e) {
-  Slot *slot = llvm_map_find(&g->memo, e);
-  if (slot)
-    return slot->value;
-  LLVMValueRef value = emit_op(g, e);
-  llvm_map_put(&g->memo, e, value);
-  return value;
-}
-
-static LLVMValueRef emit_statement_expr(Gen *g, Expr *e) {
-  map_clear(&g->memo);
-  return emit_expr(g, e);
-}
-
 /* ---- statements ---- */
 
 LLVMBasicBlockRef llvm_new_block(Gen *g, const char *name) {
@@ -685,9 +155,9 @@ LLVMBasicBlockRef llvm_new_block(Gen *g, const char *name) {
 }
 
 static LLVMValueRef emit_bound(Gen *g, int n, const Affine **bounds, bool greatest) {
-  LLVMValueRef value = emit_affine(g, bounds[0]);
+  LLVMValueRef value = llvm_emit_affine(g, bounds[0]);
   for (int i = 1; i < n; i++)
-    value = select_greater(g, value, emit_affine(g, bounds[i]), greatest);
+    value = llvm_select_greater(g, value, llvm_emit_affine(g, bounds[i]), greatest);
   return value;
 }
 
@@ -722,9 +192,9 @@ static void emit_for(Gen *g, const Stmt *s) {
   LLVMPositionBuilderAtEnd(g->builder, body);
   LLVMValueRef phi = LLVMBuildPhi(g->builder, g->index, s->var->name);
 
-  int64_t multiple = power_of_two_in(s->step);
+  int64_t multiple = llvm_power_of_two_in(s->step);
   for (int i = 0; i < s->n_lower; i++) {
-    int64_t m = affine_multiple(g, s->lower[i]);
+    int64_t m = llvm_affine_multiple(g, s->lower[i]);
     multiple = m < multiple ? m : multiple;
   }
   Slot *slot = llvm_map_put(&g->names, s->var, phi);
@@ -735,7 +205,7 @@ static void emit_for(Gen *g, const Stmt *s) {
   llvm_emit_block(g, &s->body);
   g->depth--;
 
-  LLVMValueRef next = exact_op(g, LLVMAdd, phi, llvm_index_const(g, s->step), true);
+  LLVMValueRef next = llvm_exact_op(g, LLVMAdd, phi, llvm_index_const(g, s->step), true);
   LLVMValueRef more = LLVMBuildICmp(g->builder, LLVMIntSLT, next, end, "");
   LLVMBasicBlockRef latch = LLVMGetInsertBlock(g->builder);
   LLVMValueRef branch = LLVMBuildCondBr(g->builder, more, body, after);
@@ -754,7 +224,7 @@ static void emit_for(Gen *g, const Stmt *s) {
 static void emit_if(Gen *g, const Stmt *s) {
   LLVMValueRef all = LLVMConstInt(LLVMInt1TypeInContext(g->context), 1, false);
   for (int i = 0; i < s->n_conditions; i++) {
-    LLVMValueRef one = LLVMBuildICmp(g->builder, LLVMIntSGE, emit_affine(g, s->conditions[i]),
+    LLVMValueRef one = LLVMBuildICmp(g->builder, LLVMIntSGE, llvm_emit_affine(g, s->conditions[i]),
                                      llvm_index_const(g, 0), "");
     all = i ? LLVMBuildAnd(g->builder, all, one, "") : one;
   }
@@ -777,9 +247,9 @@ static void emit_if(Gen *g, const Stmt *s) {
 }
 
 static void emit_store(Gen *g, const Stmt *s) {
-  LLVMValueRef value = emit_statement_expr(g, s->expr);
+  LLVMValueRef value = llvm_emit_statement_expr(g, s->expr);
   int align;
-  LLVMValueRef address = emit_address(g, s->buffer, s->index, &align);
+  LLVMValueRef address = llvm_emit_address(g, s->buffer, s->index, &align);
   llvm_map_find(&g->names, s->buffer)->written = true;
   LLVMSetAlignment(LLVMBuildStore(g->builder, value, address), (unsigned)align);
 }
@@ -799,9 +269,9 @@ static void emit_call(Gen *g, const Stmt *s) {
   size_t n_buffers = s->callee->buffers.len, n_ints = s->callee->ints.len;
   LLVMValueRef *args = ARENA_ARRAY(g->scratch, LLVMValueRef, n_buffers + n_ints + 1);
   for (size_t i = 0; i < n_buffers; i++)
-    args[i] = buffer_pointer(g, s->buffers[i]);
+    args[i] = llvm_buffer_pointer(g, s->buffers[i]);
   for (size_t i = 0; i < n_ints; i++)
-    args[n_buffers + i] = emit_affine(g, s->ints[i]);
+    args[n_buffers + i] = llvm_emit_affine(g, s->ints[i]);
   LLVMValueRef callee = llvm_map_get(&g->kernels, s->callee, "kernel", s->callee->name);
   if (s->stage && g->options->profile)
     emit_profile(g, s->stage, "begin");
@@ -812,13 +282,13 @@ static void emit_call(Gen *g, const Stmt *s) {
 }
 
 static void emit_prefetch(Gen *g, const Stmt *s) {
-  LLVMValueRef elems = emit_affine(g, flat_index(g, s->buffer, s->index));
+  LLVMValueRef elems = llvm_emit_affine(g, llvm_flat_index(g, s->buffer, s->index));
   LLVMValueRef address =
-      LLVMBuildGEP2(g->builder, elem_type(g, s->buffer->elem), buffer_pointer(g, s->buffer), &elems, 1, "");
-  LLVMValueRef args[4] = {address, lane_const(g, 0), lane_const(g, 3),
-                          lane_const(g, 1)}; /* a read, kept, of data */
+      LLVMBuildGEP2(g->builder, llvm_elem_type(g, s->buffer->elem), llvm_buffer_pointer(g, s->buffer), &elems, 1, "");
+  LLVMValueRef args[4] = {address, llvm_lane_const(g, 0), llvm_lane_const(g, 3),
+                          llvm_lane_const(g, 1)}; /* a read, kept, of data */
   llvm_map_find(&g->names, s->buffer)->read = true;
-  intrinsic(g, "llvm.prefetch", &g->ptr, 1, args, 4);
+  llvm_intrinsic(g, "llvm.prefetch", &g->ptr, 1, args, 4);
 }
 
 static void emit_stmt(Gen *g, const Stmt *s) {
@@ -830,7 +300,7 @@ static void emit_stmt(Gen *g, const Stmt *s) {
     emit_if(g, s);
     return;
   case STMT_LET: {
-    LLVMValueRef value = emit_statement_expr(g, s->expr);
+    LLVMValueRef value = llvm_emit_statement_expr(g, s->expr);
     if (LLVMIsAInstruction(value) && LLVMGetTypeKind(LLVMTypeOf(value)) != LLVMVoidTypeKind) {
       size_t len;
       LLVMGetValueName2(value, &len);
@@ -842,13 +312,13 @@ static void emit_stmt(Gen *g, const Stmt *s) {
   }
   case STMT_VAR: {
     LLVMValueRef slot =
-        LLVMBuildAlloca(g->entry_builder, value_type(g, s->value->type), s->value->name);
+        LLVMBuildAlloca(g->entry_builder, llvm_value_type(g, s->value->type), s->value->name);
     llvm_map_put(&g->names, s->value, slot);
-    LLVMBuildStore(g->builder, emit_statement_expr(g, s->expr), slot);
+    LLVMBuildStore(g->builder, llvm_emit_statement_expr(g, s->expr), slot);
     return;
   }
   case STMT_SET:
-    LLVMBuildStore(g->builder, emit_statement_expr(g, s->expr),
+    LLVMBuildStore(g->builder, llvm_emit_statement_expr(g, s->expr),
                    llvm_map_get(&g->names, s->value, "var", s->value->name));
     return;
   case STMT_STORE:
@@ -973,7 +443,7 @@ static void define_kernel(Gen *g, const Kernel *kernel) {
 
 /* The buffer's start: a parameter, or a place in the arena or among the weights, which is computed
  * in the entry block at the first use. */
-static LLVMValueRef buffer_pointer(Gen *g, Buffer *buffer) {
+LLVMValueRef llvm_buffer_pointer(Gen *g, Buffer *buffer) {
   Slot *slot = llvm_map_find(&g->names, buffer);
   if (slot)
     return slot->value;

@@ -1,6 +1,7 @@
 /* What the files of the LLVM back end share: the state of a module being written, and what they offer each other.
  *
- *   emit_llvm.c   kernels: indices, expressions, statements; weights; the module
+ *   emit_llvm.c   kernels: statements, functions; weights; the module
+ *   llvm_value.c  indices and values
  *   llvm_entry.c  the entry: PREFIX_run, its parallel steps, PREFIX_call */
 #ifndef MNCC_TARGET_LLVM_EMITTER_H
 #define MNCC_TARGET_LLVM_EMITTER_H
@@ -67,7 +68,6 @@ Slot *llvm_map_put(Map *map, const void *key, LLVMValueRef value);
 /* It must be there; `what` and `name` are for the message otherwise. */
 LLVMValueRef llvm_map_get(Map *map, const void *key, const char *what, const char *name);
 
-LLVMValueRef llvm_index_const(Gen *g, int64_t value);
 int llvm_buffer_align(const Buffer *buffer);
 void llvm_add_attribute(Gen *g, LLVMValueRef function, LLVMAttributeIndex index, const char *name, uint64_t value);
 /* noundef, dereferenceable, align. */
@@ -80,6 +80,33 @@ LLVMBasicBlockRef llvm_begin_function(Gen *g, LLVMValueRef function);
 void llvm_end_function(Gen *g, LLVMBasicBlockRef body);
 LLVMBasicBlockRef llvm_new_block(Gen *g, const char *name);
 void llvm_emit_block(Gen *g, const Block *block);
+
+void llvm_map_clear(Map *map); /* forgets all */
+LLVMTypeRef llvm_elem_type(Gen *g, Elem elem);
+LLVMTypeRef llvm_value_type(Gen *g, Type type);
+LLVMTypeRef llvm_i32_lanes(Gen *g, int lanes);
+bool llvm_is_signed(Elem elem);
+/* The buffer's start: a parameter, or a place in the arena or among the weights. */
+LLVMValueRef llvm_buffer_pointer(Gen *g, Buffer *buffer);
+
+/* ---- llvm_value.c ---- */
+
+LLVMValueRef llvm_index_const(Gen *g, int64_t value);
+LLVMValueRef llvm_exact_op(Gen *g, LLVMOpcode op, LLVMValueRef a, LLVMValueRef b, bool sign);
+LLVMValueRef llvm_select_greater(Gen *g, LLVMValueRef a, LLVMValueRef b, bool greater);
+LLVMValueRef llvm_intrinsic(Gen *g, const char *name, LLVMTypeRef *types, size_t n_types, LLVMValueRef *args,
+                            unsigned n_args);
+LLVMValueRef llvm_lane_const(Gen *g, int lane);
+int64_t llvm_power_of_two_in(int64_t value);
+/* A power of two, MAX_MULTIPLE at most, that every value of the index is a multiple of. */
+int64_t llvm_affine_multiple(Gen *g, const Affine *a);
+LLVMValueRef llvm_emit_affine(Gen *g, const Affine *a);
+/* buffer[index] as one index in elements. */
+const Affine *llvm_flat_index(Gen *g, const Buffer *buffer, const Affine *const *index);
+/* The address of buffer[index], and the alignment it is known to have. */
+LLVMValueRef llvm_emit_address(Gen *g, Buffer *buffer, const Affine *const *index, int *align);
+/* The value of a whole statement's expression; parts that occur twice in it are emitted once. */
+LLVMValueRef llvm_emit_statement_expr(Gen *g, Expr *e);
 
 /* ---- llvm_entry.c ---- */
 

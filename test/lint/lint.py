@@ -34,7 +34,6 @@ MAX_LINES = 900
 # Longer than they should be. The limit of each may be lowered, and goes once the file is split.
 LONG_FILES = {
     "compiler/loop/read.c": 1000,
-    "compiler/target/emit_llvm.c": 1200,
 }
 
 TEST_SUFFIXES = (".mn", ".mnl", ".test")
