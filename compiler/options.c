@@ -489,7 +489,7 @@ static const OptionDef table[] = {
      0, false},
     {"--schedule", "FILE", "the loop transformations of each region", COMPILE | RUNS, read_string,
      AT(schedule), 0, false},
-    {"--tuned", "FILE", "tiles that mncc tune has measured", COMPILE | RUNS, read_string, AT(tuned), 0,
+    {"--tuned", "FILE", "tiles and regions that mncc tune has measured", COMPILE | RUNS, read_string, AT(tuned), 0,
      false},
     {"--input", "FILE", "a further input", RUNS, read_strings, AT(run_inputs), 0, false},
     {"--fit", "crop|stretch|pad", "how a picture is brought to the input's aspect ratio", RUNS, read_fit,

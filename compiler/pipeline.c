@@ -34,20 +34,19 @@ static void separate_outputs(Compilation *c) { graph_separate_outputs(c->graph);
 
 static void fuse(Compilation *c) {
   RegionOptions options = {.threads = c->options->threads, .fuse = !c->options->no_fuse,
-                           .regions_file = c->regions_file, .schedule_file = c->schedule_file};
+                           .regions_file = c->regions_file, .schedule_file = c->schedule_file,
+                           .tuned_file = c->tuned_file};
   c->regions = region_build(c->arena, c->diag, c->graph, c->target, &options);
 }
 
 static void divide_rows(Compilation *c) { region_divide_rows(c->regions); }
 static void schedule_rows(Compilation *c) { region_schedule_rows(c->regions); }
-static void choose_layouts(Compilation *c) { region_choose_layouts(c->regions); }
+static void choose_layouts(Compilation *c) { region_choose_layouts(c->regions, c->diag); }
 static void share_memory(Compilation *c) { region_share_memory(c->regions); }
 
 static void choose_schedules(Compilation *c) {
   if (c->schedule_file)
     region_read_schedules(c->regions, c->diag, c->schedule_file);
-  if (c->tuned_file)
-    region_read_tuned(c->regions, c->diag, c->tuned_file);
   c->regions->candidate = c->tile_candidate;
   region_choose_schedules(c->regions);
   region_check_tuned(c->regions, c->diag);

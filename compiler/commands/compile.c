@@ -138,6 +138,8 @@ static void list_dependencies(Session *session, Strings *files) {
     VEC_PUSH(session->arena, *files, c->regions_file->name);
   if (c->schedule_file)
     VEC_PUSH(session->arena, *files, c->schedule_file->name);
+  if (c->tuned_file)
+    VEC_PUSH(session->arena, *files, c->tuned_file->name);
 }
 
 /* The rule is a file like the others, so it appears with them. */

@@ -14,8 +14,8 @@ static const struct {
   Cut cut;
 } words[] = {{"rows", CUT_ROWS}, {"pixels", CUT_PIXELS}, {"channels", CUT_CHANNELS}, {"whole", CUT_NONE}};
 
-bool stage_read_cut(Arena *arena, Diag *diag, Loc loc, Stage *stage) {
-  const char *text = arena_strndup(arena, loc.source->text + loc.begin, loc.end - loc.begin);
+bool stage_read_cut(const Regions *regions, Diag *diag, Loc loc, Stage *stage) {
+  const char *text = arena_strndup(regions->arena, loc.source->text + loc.begin, loc.end - loc.begin);
   size_t length = strcspn(text, ":");
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
     if (strlen(words[i].word) != length || memcmp(words[i].word, text, length) != 0)
@@ -29,7 +29,8 @@ bool stage_read_cut(Arena *arena, Diag *diag, Loc loc, Stage *stage) {
       return true;
     break;
   }
-  diag_error(diag, loc, "expected rows:N, pixels:N or channels:N, N of one part, or whole, behind '/'");
+  region_complain(regions, diag, loc,
+                  "expected rows:N, pixels:N or channels:N, N of one part, or whole, or blocks:N or hwc, behind '/'");
   return false;
 }
 
@@ -40,21 +41,21 @@ static const char *cut_word(Cut cut) {
   return "";
 }
 
-static bool check_rows(const Region *region, int s, Diag *diag) {
+static bool check_rows(const Regions *regions, const Region *region, int s, Diag *diag) {
   const Stage *stage = &region->stages[s];
   if (s != region->n_stages - 1) {
-    diag_error(diag, stage->loc, "a region is divided by rows at its last operator, which is '%s'",
+    region_complain(regions, diag, stage->loc, "a region is divided by rows at its last operator, which is '%s'",
                region->stages[region->n_stages - 1].node->path);
     return false;
   }
   if (stage->part_size % stage->step_rows != 0 && stage->part_size < stage->rows) {
-    diag_error(diag, stage->loc, "parts of %lld rows are not made in steps of %lld", (long long)stage->part_size,
+    region_complain(regions, diag, stage->loc, "parts of %lld rows are not made in steps of %lld", (long long)stage->part_size,
                (long long)stage->step_rows);
     return false;
   }
   for (int i = 0; i < s; i++)
     if (region_read_outside(region, i)) {
-      diag_error(diag, stage->loc, "the region cannot be divided by rows: '%s' is read outside of it",
+      region_complain(regions, diag, stage->loc, "the region cannot be divided by rows: '%s' is read outside of it",
                  region->stages[i].node->path);
       return false;
     }
@@ -67,14 +68,14 @@ static bool check_cut(const Regions *regions, const Region *region, int s, Diag 
   if (!extent)
     return true;
   if ((extent + stage->part_size - 1) / stage->part_size > regions->threads) {
-    diag_error(diag, stage->loc, "%lld %s in parts of %lld are more parts than the %d thread%s of --threads", (long long)extent,
+    region_complain(regions, diag, stage->loc, "%lld %s in parts of %lld are more parts than the %d thread%s of --threads", (long long)extent,
                cut_word(stage->cut), (long long)stage->part_size, regions->threads, regions->threads == 1 ? "" : "s");
     return false;
   }
   if (stage->cut == CUT_ROWS)
-    return check_rows(region, s, diag);
+    return check_rows(regions, region, s, diag);
   if (!region_in_single_steps(region)) {
-    diag_error(diag, stage->loc, "%s are divided only where every operator of the region makes all rows in one step",
+    region_complain(regions, diag, stage->loc, "%s are divided only where every operator of the region makes all rows in one step",
                cut_word(stage->cut));
     return false;
   }

@@ -320,20 +320,20 @@ static bool check_wanted(const Regions *regions, const Region *region, const Sta
   if (stage->cut == CUT_NONE || stage->cut == CUT_ROWS)
     return true;
   if (!may_cut(region, stage, stage->cut)) {
-    diag_error(diag, stage->loc, stage->cut == CUT_PIXELS
+    region_complain(regions, diag, stage->loc, stage->cut == CUT_PIXELS
                                      ? "'%s' cannot be divided into pixels, which its schedule does not walk as one dimension"
                                      : "'%s' cannot be divided into channels: its operands have borders there",
                stage->node->path);
     return false;
   }
   if (stage->cut == CUT_CHANNELS && stage->weight_block && stage->part_size % stage->weight_block != 0) {
-    diag_error(diag, stage->loc, "the weights of '%s' are stored in blocks of %lld channels, and %lld is no multiple of that",
+    region_complain(regions, diag, stage->loc, "the weights of '%s' are stored in blocks of %lld channels, and %lld is no multiple of that",
                stage->node->path, (long long)stage->weight_block, (long long)stage->part_size);
     return false;
   }
   int64_t block = channel_block(regions, stage);
   if (stage->cut == CUT_CHANNELS && block && stage->part_size % block != 0) {
-    diag_error(diag, stage->loc, "the result of '%s' is stored in blocks of %lld channels, and %lld is no multiple of that",
+    region_complain(regions, diag, stage->loc, "the result of '%s' is stored in blocks of %lld channels, and %lld is no multiple of that",
                stage->node->path, (long long)block, (long long)stage->part_size);
     return false;
   }
@@ -358,9 +358,11 @@ static void divide_stages(const Divider *d, Region *region, Diag *diag) {
   for (int s = 0; s < region->n_stages; s++) {
     Stage *stage = &region->stages[s];
     if (stage->cut != CUT_CHOOSE) {
-      if (!check_wanted(d->regions, region, stage, diag))
+      if (check_wanted(d->regions, region, stage, diag))
+        continue;
+      if (!d->regions->hint)
         return;
-      continue;
+      stage->cut = CUT_CHOOSE;
     }
     if (d->regions->threads > 1)
       choose_cut(d, region, stage);

@@ -1,4 +1,4 @@
-/* Pass: groups nodes into regions, and reads --regions files.
+/* Pass: groups nodes into regions.
  *
  * The rule: a node that keeps channels apart (depthwise convolution, pooling)
  * is fused with the only reader of its result, if that reader reads one row to
@@ -7,32 +7,10 @@
  * caches the node before such a pair joins it, and the next pair too, as long as
  * the tensor between would not stay in the second cache (chain_goes_on).
  *
- * A regions file overrides the rule:
- *
- *     region conv0
- *     region separable0.depthwise0:1 separable0.conv0:1   // :rows of a step; none: all rows
- *     region conv1 depthwise1/channels:64                 // how a stage is divided for threads: see cuts.c
- *
- * Regions run in the order of the file, stages in the order of their line. */
-#include <stdlib.h>
+ * A regions file overrides the rule: see regions_file.c. */
 #include <string.h>
 
 #include "region/region.h"
-
-static void stage_init(Arena *arena, Stage *stage, const Node *node) {
-  stage->node = node;
-  node_compute(arena, node, &stage->compute);
-  stage->rows = stage->step_rows = stage->compute.out[0];
-  stage->in_place = -1;
-}
-
-static Region *region_new(Regions *regions, int n_stages) {
-  Region *region = ARENA_NEW(regions->arena, Region);
-  region->n_stages = n_stages;
-  region->stages = ARENA_ARRAY(regions->arena, Stage, n_stages);
-  VEC_PUSH(regions->arena, regions->regions, region);
-  return region;
-}
 
 /* Channel c of the result depends on the same channel of operand 0 only, and there is a window over rows. */
 static bool keeps_channels_apart(const Compute *compute) {
@@ -174,137 +152,6 @@ static void group(Regions *regions, bool fuse) {
   }
 }
 
-/* ---- the file ---- */
-
-typedef struct Reader {
-  Diag *diag;
-  const Source *source;
-  uint32_t at;
-} Reader;
-
-static Loc loc_at(const Reader *r, uint32_t begin, uint32_t end) { return (Loc){r->source, begin, end}; }
-
-/* Next word of the line, without comments; false at the end of the line. */
-static bool next_word(Reader *r, uint32_t *begin, uint32_t *end) {
-  const char *text = r->source->text;
-  while (text[r->at] == ' ' || text[r->at] == '\t' || text[r->at] == '\r')
-    r->at++;
-  if (text[r->at] == '/' && text[r->at + 1] == '/')
-    while (text[r->at] && text[r->at] != '\n')
-      r->at++;
-  if (r->at >= r->source->len || text[r->at] == '\n')
-    return false;
-  *begin = r->at;
-  while (r->at < r->source->len && !strchr(" \t\r\n", text[r->at]))
-    r->at++;
-  *end = r->at;
-  return true;
-}
-
-/* PATH or PATH:ROWS, and then perhaps /CUT. */
-static bool read_stage(Reader *r, Regions *regions, uint32_t begin, uint32_t end, bool *taken, Stage *stage) {
-  const char *text = r->source->text;
-  uint32_t word_end = end;
-  while (end > begin && text[end - 1] != '/')
-    end--;
-  end = end > begin ? end - 1 : word_end;
-  uint32_t name_end = end;
-  int64_t rows = 0;
-  for (uint32_t i = end; i > begin; i--)
-    if (text[i - 1] == ':') {
-      char *after;
-      rows = strtoll(text + i, &after, 10);
-      if (after != text + end || i == end || rows < 1) {
-        diag_error(r->diag, loc_at(r, i - 1, end), "expected the rows of a step behind ':', a whole number from 1");
-        return false;
-      }
-      name_end = i - 1;
-      break;
-    }
-  size_t length = name_end - begin;
-  for (size_t i = 0; i < regions->graph->nodes.len; i++) {
-    const Node *node = regions->graph->nodes.at[i];
-    if (strlen(node->path) != length || memcmp(node->path, text + begin, length) != 0)
-      continue;
-    if (taken[i]) {
-      diag_error(r->diag, loc_at(r, begin, name_end), "'%s' is in a region already", node->path);
-      return false;
-    }
-    taken[i] = true;
-    stage_init(regions->arena, stage, node);
-    if (rows)
-      stage->step_rows = rows < stage->rows ? rows : stage->rows;
-    stage->loc = loc_at(r, begin, word_end);
-    return end == word_end || stage_read_cut(regions->arena, r->diag, loc_at(r, end + 1, word_end), stage);
-  }
-  region_unknown_path(regions, r->diag, loc_at(r, begin, name_end));
-  return false;
-}
-
-/* Every operand of a stage must come from before it. */
-static bool check_order(const Regions *regions, const Region *region, int s, Diag *diag, Loc loc) {
-  const Node *node = region->stages[s].node;
-  for (int k = 0; k < node->n_inputs; k++) {
-    const Node *producer = node->inputs[k]->producer;
-    bool found = producer == NULL;
-    for (int i = 0; !found && i < s; i++)
-      found = region->stages[i].node == producer;
-    for (size_t g = 0; !found && regions->regions.at[g] != region; g++)
-      found = region_stage_of(regions->regions.at[g], producer->output) >= 0;
-    if (!found) {
-      diag_error(diag, loc, "'%s' runs before '%s', whose result it reads", node->path, producer->path);
-      return false;
-    }
-  }
-  return true;
-}
-
-static bool read_line(Reader *r, Regions *regions, bool *taken) {
-  uint32_t begin, end;
-  if (!next_word(r, &begin, &end))
-    return true;
-  uint32_t line = begin;
-  if (end - begin != 6 || memcmp(r->source->text + begin, "region", 6) != 0) {
-    diag_error(r->diag, loc_at(r, begin, end), "expected 'region' and the paths of its operators");
-    return false;
-  }
-  VEC(Stage) stages = {0};
-  while (next_word(r, &begin, &end)) {
-    Stage stage = {0};
-    if (!read_stage(r, regions, begin, end, taken, &stage))
-      return false;
-    VEC_PUSH(regions->arena, stages, stage);
-  }
-  if (stages.len == 0) {
-    diag_error(r->diag, loc_at(r, line, r->at), "a region needs at least one operator");
-    return false;
-  }
-  Region *region = region_new(regions, (int)stages.len);
-  memcpy(region->stages, stages.at, stages.len * sizeof *stages.at);
-  for (int s = 0; s < region->n_stages; s++)
-    if (!check_order(regions, region, s, r->diag, loc_at(r, line, r->at)))
-      return false;
-  return region_check_cuts(regions, region, r->diag);
-}
-
-static bool read_regions(Regions *regions, Diag *diag, const Source *file) {
-  Reader r = {diag, file, 0};
-  bool *taken = ARENA_ARRAY(regions->arena, bool, regions->graph->nodes.len + 1);
-  while (r.at < file->len) {
-    if (!read_line(&r, regions, taken))
-      return false;
-    while (r.at < file->len && file->text[r.at] != '\n')
-      r.at++;
-    r.at++;
-  }
-  for (size_t i = 0; i < regions->graph->nodes.len; i++)
-    if (!taken[i]) {
-      diag_error(diag, loc_at(&r, file->len, file->len), "'%s' is in no region", regions->graph->nodes.at[i]->path);
-      return false;
-    }
-  return true;
-}
-
 Regions *region_build(Arena *arena, Diag *diag, const Graph *graph, const Target *target, const RegionOptions *options) {
   Regions *regions = ARENA_NEW(arena, Regions);
   regions->arena = arena;
@@ -312,9 +159,10 @@ Regions *region_build(Arena *arena, Diag *diag, const Graph *graph, const Target
   regions->target = target;
   regions->threads = options->threads;
   regions->channel_block = ARENA_ARRAY(arena, int64_t, graph_tensor_count(graph));
-  if (!options->regions_file)
+  bool hint = options->tuned_file && region_read_tuned(regions, diag, options->tuned_file);
+  if (options->regions_file)
+    return region_read_file(regions, diag, options->regions_file, false) ? regions : NULL;
+  if (!hint || !options->fuse || !region_read_file(regions, diag, options->tuned_file, true))
     group(regions, options->fuse);
-  else if (!read_regions(regions, diag, options->regions_file))
-    return NULL;
   return regions;
 }

@@ -2,7 +2,9 @@
  *
  * On targets with caches, a tensor that is only read by channel or summed over channels is stored in blocks of one
  * vector of channels, [C/B][H][W][B]: neighbouring pixels then lie B elements apart whatever C is. In [H][W][C] the
- * pixels of a tile lie C elements apart, and where that is a power of two they compete for a few sets of the cache. */
+ * pixels of a tile lie C elements apart, and where that is a power of two they compete for a few sets of the cache.
+ *
+ * A regions file may say another layout, for any target. */
 #include <string.h>
 
 #include "region/region.h"
@@ -45,7 +47,8 @@ static void forbid(Regions *regions, const Stage *stage) {
     regions->channel_block[stage->node->output->id] = 0;
 }
 
-void region_choose_layouts(Regions *regions) {
+/* The rule. */
+static void choose(Regions *regions) {
   int64_t lanes = regions->target->vector_bytes / 4;
   if (!regions->target->l1_bytes)
     return;
@@ -60,4 +63,50 @@ void region_choose_layouts(Regions *regions) {
   for (size_t r = 0; r < regions->regions.len; r++)
     for (int s = 0; s < regions->regions.at[r]->n_stages; s++)
       forbid(regions, &regions->regions.at[r]->stages[s]);
+}
+
+/* ---- what a regions file says ---- */
+
+/* The stage whose operand is the tensor in another shape, or null. */
+static const Stage *reader_in_another_shape(const Regions *regions, const GTensor *tensor) {
+  int64_t hwc[3];
+  shape_hwc(&tensor->shape, hwc);
+  for (size_t r = 0; r < regions->regions.len; r++)
+    for (int s = 0; s < regions->regions.at[r]->n_stages; s++) {
+      const Stage *stage = &regions->regions.at[r]->stages[s];
+      for (int o = 0; o < stage->compute.n_operands; o++)
+        if (stage_operand_tensor(stage, o) == tensor && memcmp(stage->compute.operands[o].dims, hwc, sizeof hwc) != 0)
+          return stage;
+    }
+  return NULL;
+}
+
+/* The stage's result may lie in blocks. False after a complaint. */
+static bool check_blocks(const Regions *regions, const Stage *stage, Diag *diag) {
+  const GTensor *tensor = stage->node->output;
+  int64_t hwc[3];
+  shape_hwc(&tensor->shape, hwc);
+  const Stage *reader = reader_in_another_shape(regions, tensor);
+  if (tensor->output >= 0)
+    region_complain(regions, diag, stage->loc, "the result of '%s' is an output of the network, which is not stored in blocks",
+                    stage->node->path);
+  else if (memcmp(hwc, stage->compute.out, sizeof hwc) != 0)
+    region_complain(regions, diag, stage->loc, "'%s' writes its result through another shape, which is not stored in blocks",
+                    stage->node->path);
+  else if (reader)
+    region_complain(regions, diag, stage->loc, "'%s' reads the result of '%s' in another shape, so that it is not stored in blocks",
+                    reader->node->path, stage->node->path);
+  else
+    return true;
+  return false;
+}
+
+void region_choose_layouts(Regions *regions, Diag *diag) {
+  choose(regions);
+  for (size_t r = 0; r < regions->regions.len; r++)
+    for (int s = 0; s < regions->regions.at[r]->n_stages; s++) {
+      const Stage *stage = &regions->regions.at[r]->stages[s];
+      if (stage->layout != LAYOUT_CHOOSE && (!stage->layout || check_blocks(regions, stage, diag)))
+        regions->channel_block[stage->node->output->id] = stage->layout;
+    }
 }

@@ -35,6 +35,14 @@ static void print_cut(Writer *w, const Stage *stage) {
   }
 }
 
+/* And how its result is stored, if a regions file has said so. */
+static void print_layout(Writer *w, const Stage *stage) {
+  if (stage->layout == 0)
+    write_text(w, "/hwc");
+  else if (stage->layout != LAYOUT_CHOOSE)
+    write_f(w, "/blocks:%lld", (long long)stage->layout);
+}
+
 static void print_parts(Writer *w, const Region *region) {
   if (region_parts(region) > 1)
     write_f(w, "//   %d parts of %lld rows at the same time\n", region_parts(region),
@@ -80,6 +88,7 @@ void region_print(Writer *w, const Regions *regions) {
       if (stage->step_rows != stage->rows)
         write_f(w, ":%lld", (long long)stage->step_rows);
       print_cut(w, stage);
+      print_layout(w, stage);
     }
     write_text(w, "\n");
     for (int s = 0; s < region->n_stages; s++)

@@ -1,5 +1,21 @@
-/* Questions that several region passes ask. */
+/* Making regions, and questions that several region passes ask. */
 #include "region/region.h"
+
+void stage_init(Arena *arena, Stage *stage, const Node *node) {
+  stage->node = node;
+  node_compute(arena, node, &stage->compute);
+  stage->rows = stage->step_rows = stage->compute.out[0];
+  stage->in_place = -1;
+  stage->layout = LAYOUT_CHOOSE;
+}
+
+Region *region_new(Regions *regions, int n_stages) {
+  Region *region = ARENA_NEW(regions->arena, Region);
+  region->n_stages = n_stages;
+  region->stages = ARENA_ARRAY(regions->arena, Stage, n_stages);
+  VEC_PUSH(regions->arena, regions->regions, region);
+  return region;
+}
 
 int region_stage_of(const Region *region, const GTensor *tensor) {
   for (int i = 0; i < region->n_stages; i++)
@@ -138,6 +154,6 @@ void region_unknown_path(const Regions *regions, Diag *diag, Loc loc) {
     VEC_PUSH(regions->arena, paths, regions->graph->nodes.at[i]->path);
   const char *word = arena_strndup(regions->arena, loc.source->text + loc.begin, loc.end - loc.begin);
   const char *near = nearest_word(word, paths.at, paths.len);
-  diag_error(diag, loc, "no operator of the graph has the path '%s'%s%s%s", word, near ? "; did you mean '" : "",
+  region_complain(regions, diag, loc, "no operator of the graph has the path '%s'%s%s%s", word, near ? "; did you mean '" : "",
              near ? near : "", near ? "'?" : "");
 }

@@ -44,6 +44,8 @@ typedef struct Tile {
   int64_t columns, vectors;
 } Tile;
 
+enum { LAYOUT_CHOOSE = -1 };
+
 typedef struct Stage {
   const Node *node;
   Compute compute;
@@ -51,6 +53,7 @@ typedef struct Stage {
   int64_t step_rows; /* rows made by one step (the last may make fewer) */
   Storage storage;
   int64_t ring_rows; /* rows held; == rows unless STORAGE_RING */
+  int64_t layout;    /* of the result, as a regions file asks for it: see channel_block; or LAYOUT_CHOOSE */
   int in_place;      /* operand whose memory the result takes over, or -1 */
   const char *schedule; /* loop schedule: directives of loop/schedule.h */
   Tile tile;            /* that the schedule makes; 0 columns: none, or none is chosen */
@@ -89,6 +92,7 @@ typedef struct Regions {
   const Target *target;
   int threads;              /* workers to divide the work for */
   bool divided;             /* region_divide_stages has run */
+  bool hint;                /* the regions are those that mncc tune wrote */
   VEC(Region *) regions; /* in execution order */
   VEC(TunedTile) tuned;
   int candidate; /* to measure: which tile each stage takes, 0: the model's choice, 1: its second, ... */
@@ -101,16 +105,18 @@ typedef struct RegionOptions {
   bool fuse;                 /* false (--no-fuse): one operator a region */
   const Source *regions_file;  /* --regions, or null */
   const Source *schedule_file; /* --schedule, or null */
+  const Source *tuned_file;    /* --tuned, or null */
 } RegionOptions;
 
-/* Groups nodes into regions: from the file, or by the rule in fuse.c. Null after errors in the file. */
+/* Groups nodes into regions: from the regions file, else from the tuned one, else by the rule in fuse.c. Null after errors in
+ * the regions file. */
 Regions *region_build(Arena *arena, Diag *diag, const Graph *graph, const Target *target, const RegionOptions *options);
 
 /* Passes, a file each. */
 void region_divide_rows(Regions *regions); /* which regions are divided by rows; before their row schedule */
 void region_schedule_rows(Regions *regions);  /* steps and ring sizes, by simulation */
 void region_divide_stages(Regions *regions, Diag *diag); /* stages by rows, pixels or channels; after their loop schedules */
-void region_choose_layouts(Regions *regions); /* channel_block */
+void region_choose_layouts(Regions *regions, Diag *diag); /* channel_block */
 void region_choose_schedules(Regions *regions); /* loop schedules where none is set */
 /* Sets the stage's schedule, and what goes with it: flat, weight_block, border_kernels. Needs ring_rows. */
 void stage_choose_schedule(const Regions *regions, const Region *region, Stage *stage);
@@ -123,15 +129,18 @@ bool stage_can_be_flat(const Region *region, const Stage *stage);
 
 /* ---- measured tiles (tuned.c) ---- */
 
-/* Reads what mncc tune wrote, before schedules are chosen; what is wrong with it are warnings. */
-void region_read_tuned(Regions *regions, Diag *diag, const Source *file);
+/* Reads what mncc tune wrote, before regions are made and schedules chosen; what is wrong with it are warnings. True if it has
+ * regions for this network and so many threads: they are for region_read_file. */
+bool region_read_tuned(Regions *regions, Diag *diag, const Source *file);
 /* Warns of the entries that nothing has used. */
 void region_check_tuned(const Regions *regions, Diag *diag);
 /* The entry for the stage's shape, or null. Marks it as found. */
 const TunedTile *region_find_tuned(const Regions *regions, const Stage *stage);
 void region_use_tuned(const Regions *regions, const TunedTile *tuned); /* marks it as used */
-/* The head of such a file. */
+/* The head of such a file: what its tiles are for, and what its regions are for. */
 const char *region_tuned_target(const Regions *regions);
+const char *region_tuned_network(const Regions *regions);
+bool region_is_tuned_network(const Regions *regions, Loc line); /* the text at `line` is that */
 /* "conv | relu6, 14x14x512 from 14x14x512, sums of 512" */
 const char *stage_shape_text(Arena *arena, const Stage *stage);
 
@@ -163,14 +172,24 @@ const GTensor *stage_operand_tensor(const Stage *stage, int o);
  * through another shape. */
 void stage_rows_read(const Stage *stage, int o, int64_t first, int64_t rows, int64_t *begin, int64_t *end);
 
-/* ---- regions files: how a stage is divided (cuts.c) ---- */
+/* ---- regions files (regions_file.c, cuts.c) ---- */
 
-/* Reads "rows:28", "pixels:98", "channels:256" or "whole", the text at loc. False after an error. */
-bool stage_read_cut(Arena *arena, Diag *diag, Loc loc, Stage *stage);
-/* What can be said before there are schedules: parts of the region fit together and to the threads. False after an error. */
+/* Makes the regions that the file says. False after errors, or warnings where the file is a hint: it has no regions then. */
+bool region_read_file(Regions *regions, Diag *diag, const Source *file, bool hint);
+/* What is wrong with the file: an error, or if it is a hint a warning (-Wtuned). */
+void region_complain(const Regions *regions, Diag *diag, Loc loc, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Reads "rows:28", "pixels:98", "channels:256" or "whole", the text at loc. False after a complaint. */
+bool stage_read_cut(const Regions *regions, Diag *diag, Loc loc, Stage *stage);
+/* What can be said before there are schedules: parts of the region fit together and to the threads. False after a complaint. */
 bool region_check_cuts(const Regions *regions, const Region *region, Diag *diag);
-
-/* The error for a path (the text at loc) that no node has. */
+/* The complaint about a path (the text at loc) that no node has. */
 void region_unknown_path(const Regions *regions, Diag *diag, Loc loc);
+
+/* ---- making regions (region.c) ---- */
+
+/* The node's stage, all rows in one step. *stage is zero before. */
+void stage_init(Arena *arena, Stage *stage, const Node *node);
+/* A region behind all others, its stages zero. */
+Region *region_new(Regions *regions, int n_stages);
 
 #endif

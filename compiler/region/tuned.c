@@ -1,12 +1,14 @@
-/* Tiles that were measured: the file that `mncc tune` writes and --tuned reads.
+/* What was measured: the file that `mncc tune` writes and --tuned reads.
  *
  *     target native, vectors of 64 bytes, 32 registers
  *     conv | relu6, 14x14x512 from 14x14x512, sums of 512: tile 7x3    // 0.96 ms, 0.93 ms
+ *     network mobilenet_v1, 31 operators, 568740352 multiply-accumulates, 1 thread
+ *     region conv0:2 separable0.depthwise0:2 separable0.conv0:2
  *
- * A line is for all stages of that shape: what runs, the result's and the first
- * operand's dimensions, the products summed. The file is a hint: what does not fit,
- * another target, an unknown shape, a tile that the registers do not hold,
- * is warned of and left aside. */
+ * A line with a tile is for all stages of that shape, in other networks too: what runs, the result's and the first
+ * operand's dimensions, the products summed. Regions are for the network before them (see regions_file.c).
+ * The file is a hint: what does not fit, another target, another network, an unknown shape, a tile that the
+ * registers do not hold, is warned of and left aside. */
 #include <string.h>
 
 #include "region/region.h"
@@ -17,6 +19,15 @@ const char *region_tuned_target(const Regions *regions) {
   const Target *target = regions->target;
   return arena_printf(regions->arena, "target %s, vectors of %d bytes, %d registers", target->name, target->vector_bytes,
                       target->vector_registers);
+}
+
+const char *region_tuned_network(const Regions *regions) {
+  const Graph *graph = regions->graph;
+  int64_t macs = 0;
+  for (size_t i = 0; i < graph->nodes.len; i++)
+    macs += graph->nodes.at[i]->macs;
+  return arena_printf(regions->arena, "network %s, %zu operators, %lld multiply-accumulates, %d thread%s", graph->name,
+                      graph->nodes.len, (long long)macs, regions->threads, regions->threads == 1 ? "" : "s");
 }
 
 const char *stage_shape_text(Arena *arena, const Stage *stage) {
@@ -64,25 +75,52 @@ static const char *find_separator(const char *text, size_t len) {
   return NULL;
 }
 
-/* False if what follows is for another machine. */
-static bool read_line(Regions *regions, Diag *diag, Loc loc) {
+static bool begins(Loc line, const char *word) {
+  size_t n = strlen(word);
+  return line.end - line.begin >= n && memcmp(line.source->text + line.begin, word, n) == 0;
+}
+
+static bool is_line(Loc line, const char *text) { return strlen(text) == line.end - line.begin && begins(line, text); }
+
+bool region_is_tuned_network(const Regions *regions, Loc line) { return is_line(line, region_tuned_network(regions)); }
+
+typedef struct Reader {
+  Regions *regions;
+  Diag *diag;
+  bool ours, has_regions; /* what follows is for this network; some regions are */
+  Loc others;             /* the network of regions that are not; its source is null */
+} Reader;
+
+static void read_tile(const Reader *r, Loc loc) {
   const char *text = loc.source->text + loc.begin;
   size_t len = loc.end - loc.begin;
-  if (strncmp(text, "target ", len < 7 ? len : 7) == 0) {
-    const char *ours = region_tuned_target(regions);
-    if (strlen(ours) == len && memcmp(ours, text, len) == 0)
-      return true;
-    diag_warning(diag, "tuned", loc, "these tiles were measured for another target; they are not used for '%s'", ours);
-    return false;
-  }
   const char *at = find_separator(text, len);
   TunedTile tuned = {.loc = loc};
   if (!at || !parse_tile(at + sizeof separator - 1, (size_t)(text + len - at) - (sizeof separator - 1), &tuned.tile)) {
-    diag_warning(diag, "tuned", loc, "expected SHAPE: tile COLUMNSxVECTORS, as mncc tune writes it; the line is not used");
-    return true;
+    diag_warning(r->diag, "tuned", loc, "expected SHAPE: tile COLUMNSxVECTORS, as mncc tune writes it; the line is not used");
+    return;
   }
-  tuned.shape = arena_strndup(regions->arena, text, (size_t)(at - text));
-  VEC_PUSH(regions->arena, regions->tuned, tuned);
+  tuned.shape = arena_strndup(r->regions->arena, text, (size_t)(at - text));
+  VEC_PUSH(r->regions->arena, r->regions->tuned, tuned);
+}
+
+/* False if what follows is for another machine. */
+static bool read_line(Reader *r, Loc loc) {
+  if (begins(loc, "target ")) {
+    const char *ours = region_tuned_target(r->regions);
+    if (is_line(loc, ours))
+      return true;
+    diag_warning(r->diag, "tuned", loc, "this was measured for another target; it is not used for '%s'", ours);
+    return false;
+  }
+  if (begins(loc, "network ")) {
+    r->ours = region_is_tuned_network(r->regions, loc);
+    r->others = r->ours ? r->others : loc;
+  } else if (begins(loc, "region ")) {
+    r->has_regions |= r->ours;
+  } else {
+    read_tile(r, loc);
+  }
   return true;
 }
 
@@ -98,16 +136,21 @@ static Loc trimmed(const Source *file, uint32_t begin, uint32_t end) {
   return (Loc){file, begin, end};
 }
 
-void region_read_tuned(Regions *regions, Diag *diag, const Source *file) {
+bool region_read_tuned(Regions *regions, Diag *diag, const Source *file) {
+  Reader r = {.regions = regions, .diag = diag};
   for (uint32_t begin = 0; begin < file->len;) {
     uint32_t end = begin;
     while (end < file->len && file->text[end] != '\n')
       end++;
     Loc line = trimmed(file, begin, end);
-    if (line.end > line.begin && !read_line(regions, diag, line))
-      return;
+    if (line.end > line.begin && !read_line(&r, line))
+      return false;
     begin = end + 1;
   }
+  if (r.others.source && !r.has_regions)
+    diag_warning(diag, "tuned", r.others, "these regions were measured for another network or number of threads; they are not used for '%s'",
+                 region_tuned_network(regions));
+  return r.has_regions;
 }
 
 /* ---- using ---- */

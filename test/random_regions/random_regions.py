@@ -5,8 +5,8 @@
 
 A network may be followed by options for mncc, the whole quoted. The operators, in the order in
 which mncc runs them, are cut into chains of 1 to 6 that become regions, with 1 to 4 rows per step
-(or all); their loops are split, peeled, reordered, unrolled and made vectors at random. What mncc
-run then computes, and in every --c-every'th case C built by gcc, must be what the default
+(or all); results are stored in blocks of channels or not, and loops are split, peeled, reordered,
+unrolled and made vectors at random. What mncc run then computes, and in every --c-every'th case C built by gcc, must be what the default
 partition and schedule compute, bit for bit.
 
 With --threads the work is divided at random too, for 2 to 5 threads: regions by rows, and stages that
@@ -103,9 +103,15 @@ def cuts(numbers, chains, shapes, threads):
     return result
 
 
+def layouts(numbers, chains):
+    """For each chain a list of the word behind each path, as "/blocks:8", or ""."""
+    return [[numbers.choice(["", "", "/hwc", f"/blocks:{numbers.choice([2, 3, 8, 16])}"]) for _ in chain] for chain in chains]
+
+
 class Case:
     def __init__(self, numbers, labels, shapes=None):
         self.chains = partition(numbers, list(labels))
+        self.layouts = layouts(random.Random(numbers.random()), self.chains)
         self.threads = numbers.randint(2, 5) if shapes else 1
         self.cuts = cuts(numbers, self.chains, shapes, self.threads) if shapes else None
         self.schedules = {path: schedule(numbers, labels[path])
@@ -115,7 +121,8 @@ class Case:
         with open(stem + ".regions", "w") as file:
             for k, chain in enumerate(self.chains):
                 behind = self.cuts[k] if self.cuts else [""] * len(chain)
-                words = [path + (f":{rows}" if rows else "") + cut for (path, rows), cut in zip(chain, behind)]
+                words = [path + (f":{rows}" if rows else "") + cut + layout
+                         for (path, rows), cut, layout in zip(chain, behind, self.layouts[k])]
                 file.write(" ".join(["region"] + words) + "\n")
         with open(stem + ".schedule", "w") as file:
             for path, text in self.schedules.items():
@@ -185,7 +192,7 @@ class Network:
             return str(failure)
 
     def take_back(self, case, stem):
-        """Drops the cuts that mncc refuses."""
+        """Drops the layouts and cuts that mncc refuses."""
         for _ in range(200):
             try:
                 text = run([self.options.mncc, self.file] + self.arguments + case.write(stem) + ["--emit=regions"])
@@ -196,8 +203,12 @@ class Network:
                 line = re.search(r"\.regions:(\d+):\d+: error: ", str(failure))
                 if not line:
                     raise
-                case.cuts[int(line[1]) - 1] = ["/whole"] * len(case.chains[int(line[1]) - 1])
-        raise Failure("mncc refuses all ways to divide the work")
+                k = int(line[1]) - 1
+                if any(case.layouts[k]):
+                    case.layouts[k] = [""] * len(case.chains[k])
+                else:
+                    case.cuts[k] = ["/whole"] * len(case.chains[k])
+        raise Failure("mncc refuses all layouts and ways to divide the work")
 
     def still_fails(self, case, stem, with_c):
         """The case fails, and not because mncc refuses what is left of it."""
@@ -221,12 +232,19 @@ class Network:
         i = 0
         while i < len(case.chains):
             chain = case.chains[i]
+            before = case.layouts[i]
+            case.layouts[i] = [""] * len(chain)
+            if not self.still_fails(case, stem, with_c):
+                case.layouts[i] = before
             if case.cuts:
                 i += 1
                 continue
+            before = case.layouts[i]
             case.chains[i:i + 1] = [[(path, None)] for path, _ in chain]
+            case.layouts[i:i + 1] = [[layout] for layout in before]
             if len(chain) > 1 and not self.still_fails(case, stem, with_c):
                 case.chains[i:i + len(chain)] = [chain]
+                case.layouts[i:i + len(chain)] = [before]
             i += 1
         return self.problem(case, stem, with_c)
 
@@ -239,8 +257,7 @@ class Network:
             longest = max([longest] + [len(chain) for chain in case.chains])
             with_c = bool(self.options.c_every) and seed % self.options.c_every == 0
             stem = self.path(f"case{seed}")
-            if case.cuts:
-                self.take_back(case, stem)
+            self.take_back(case, stem)
             problem = self.problem(case, stem, with_c)
             if problem:
                 if self.options.reduce:
