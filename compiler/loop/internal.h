@@ -1,5 +1,5 @@
-/* What the files of this folder share and nobody else needs: a map keyed by
- * address, copying with substitution, and questions about blocks. */
+/* What the files of this folder share and nobody else needs:
+ * copying with substitution, and questions about blocks. */
 #ifndef MNCC_LOOP_INTERNAL_H
 #define MNCC_LOOP_INTERNAL_H
 
@@ -8,18 +8,7 @@
 #include <stdint.h>
 
 #include "loop/loop.h"
-
-/* ---- a map keyed by address (interned names, Vars, Values) ---- */
-
-typedef struct PtrMap {
-  Arena *arena;
-  const void **keys;
-  void **values;
-  size_t len, cap;
-} PtrMap;
-
-void *ptr_map_get(const PtrMap *map, const void *key); /* null if absent */
-void ptr_map_put(PtrMap *map, const void *key, void *value);
+#include "support/ptr_map.h"
 
 /* ---- small facts ---- */
 

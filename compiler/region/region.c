@@ -1,6 +1,9 @@
 /* Making regions, and questions that several region passes ask. */
 #include "region/region.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 void stage_init(Arena *arena, Stage *stage, const Node *node) {
   stage->node = node;
   node_compute(arena, node, &stage->compute);
@@ -148,9 +151,50 @@ bool stage_can_be_flat(const Region *region, const Stage *stage) {
   return true;
 }
 
+/* ---- paths ---- */
+
+static int compare_texts(const char *a, size_t a_len, const char *b, size_t b_len) {
+  int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+  return order ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+static int by_path(const void *a, const void *b) {
+  const char *x = (*(const Node *const *)a)->path, *y = (*(const Node *const *)b)->path;
+  return compare_texts(x, strlen(x), y, strlen(y));
+}
+
+PathIndex region_index_paths(const Regions *regions) {
+  PathIndex index = {.n = regions->graph->nodes.len};
+  index.nodes = ARENA_ARRAY(regions->arena, const Node *, index.n);
+  for (size_t i = 0; i < index.n; i++) {
+    index.nodes[i] = regions->graph->nodes.at[i];
+    size_t length = strlen(index.nodes[i]->path);
+    index.longest = length > index.longest ? length : index.longest;
+  }
+  if (index.n)
+    qsort(index.nodes, index.n, sizeof *index.nodes, by_path);
+  return index;
+}
+
+const Node *path_index_find(const PathIndex *index, const char *text, size_t len) {
+  size_t low = 0, high = index->n;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    const Node *node = index->nodes[middle];
+    int order = compare_texts(text, len, node->path, strlen(node->path));
+    if (order == 0)
+      return node;
+    if (order > 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return NULL;
+}
+
 void region_unknown_path(const Regions *regions, Diag *diag, Loc loc) {
   VEC(const char *) paths = {0};
-  for (size_t i = 0; i < regions->graph->nodes.len; i++)
+  for (size_t i = 0; i < regions->graph->nodes.len && !diag->limit_noted; i++)
     VEC_PUSH(regions->arena, paths, regions->graph->nodes.at[i]->path);
   const char *word = arena_strndup(regions->arena, loc.source->text + loc.begin, loc.end - loc.begin);
   const char *near = nearest_word(word, paths.at, paths.len);

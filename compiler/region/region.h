@@ -21,6 +21,7 @@
 #define MNCC_REGION_REGION_H
 
 #include "graph/graph.h"
+#include "support/ptr_map.h"
 #include "target/target.h"
 
 /* Where a stage's result lives. */
@@ -80,7 +81,7 @@ typedef struct Region {
 
 /* A tile that was measured to be the best for stages of a shape. */
 typedef struct TunedTile {
-  const char *shape; /* see stage_shape_text */
+  const char *shape; /* see stage_shape_text; interned */
   Tile tile;
   Loc loc;
   bool found, used; /* by a stage */
@@ -95,6 +96,7 @@ typedef struct Regions {
   bool hint;                /* the regions are those that mncc tune wrote */
   VEC(Region *) regions; /* in execution order */
   VEC(TunedTile) tuned;
+  PtrMap tuned_by_shape; /* interned shape -> position in `tuned`, from 1 */
   int candidate; /* to measure: which tile each stage takes, 0: the model's choice, 1: its second, ... */
   int64_t *channel_block; /* by tensor id: B if its buffer is [C/B][H][W][B], the last block with room to spare; 0: [H][W][C] */
 } Regions;
@@ -107,6 +109,9 @@ typedef struct RegionOptions {
   const Source *schedule_file; /* --schedule, or null */
   const Source *tuned_file;    /* --tuned, or null */
 } RegionOptions;
+
+/* Stages of one region that a regions file may ask for: within a region passes look at every stage for every other. */
+enum { REGION_MAX_STAGES = 256 };
 
 /* Groups nodes into regions: from the regions file, else from the tuned one, else by the rule in fuse.c. Null after errors in
  * the regions file. */
@@ -182,6 +187,14 @@ void region_complain(const Regions *regions, Diag *diag, Loc loc, const char *fo
 bool stage_read_cut(const Regions *regions, Diag *diag, Loc loc, Stage *stage);
 /* What can be said before there are schedules: parts of the region fit together and to the threads. False after a complaint. */
 bool region_check_cuts(const Regions *regions, const Region *region, Diag *diag);
+/* Nodes in the order of their paths. */
+typedef struct PathIndex {
+  const Node **nodes;
+  size_t n, longest; /* the longest path */
+} PathIndex;
+PathIndex region_index_paths(const Regions *regions);
+/* The node whose path is this text, or null. */
+const Node *path_index_find(const PathIndex *index, const char *text, size_t len);
 /* The complaint about a path (the text at loc) that no node has. */
 void region_unknown_path(const Regions *regions, Diag *diag, Loc loc);
 

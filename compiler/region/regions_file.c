@@ -30,7 +30,9 @@ typedef struct Reader {
   Diag *diag;
   const Source *source;
   uint32_t at;
-  bool *taken; /* by node: it is in a region */
+  PathIndex paths;
+  int *position; /* by tensor id, of the stage that makes it: 1, 2, ... in the order of the file; 0: none yet */
+  int positions;
   bool others; /* of a hint: what follows is for another network */
 } Reader;
 
@@ -55,21 +57,15 @@ static uint32_t word_end(const Reader *r, uint32_t begin, const char *marks) {
 }
 
 /* The node whose path stands at `begin`, the longest one, for paths may have any characters; or null. */
-static const Node *find_node(const Reader *r, uint32_t begin, size_t *index) {
-  const Graph *graph = r->regions->graph;
-  const Node *best = NULL;
-  size_t longest = 0;
-  for (size_t i = 0; i < graph->nodes.len; i++) {
-    const Node *node = graph->nodes.at[i];
-    size_t length = strlen(node->path);
-    if (length <= longest || length > r->source->len - begin || memcmp(node->path, r->source->text + begin, length) != 0 ||
-        !strchr(" \t\r\n:/", r->source->text[begin + length]))
-      continue;
-    best = node;
-    longest = length;
-    *index = i;
+static const Node *find_node(const Reader *r, uint32_t begin) {
+  const char *text = r->source->text + begin;
+  size_t length = r->source->len - begin;
+  for (length = length < r->paths.longest ? length : r->paths.longest; length > 0; length--) {
+    const Node *node = strchr(" \t\r\n:/", text[length]) ? path_index_find(&r->paths, text, length) : NULL;
+    if (node)
+      return node;
   }
-  return best;
+  return NULL;
 }
 
 /* ":ROWS", if it is there. */
@@ -107,18 +103,18 @@ static bool read_layout(Loc loc, Stage *stage) {
 static bool read_stage(Reader *r, Stage *stage) {
   Regions *regions = r->regions;
   uint32_t begin = r->at;
-  size_t index = 0;
-  const Node *node = find_node(r, begin, &index);
+  const Node *node = find_node(r, begin);
   if (!node) {
     region_unknown_path(regions, r->diag, loc_at(r, begin, word_end(r, begin, ":/")));
     return false;
   }
   r->at = begin + (uint32_t)strlen(node->path);
-  if (r->taken[index]) {
+  int *position = &r->position[node->output->id];
+  if (*position) {
     region_complain(regions, r->diag, loc_at(r, begin, r->at), "'%s' is in a region already", node->path);
     return false;
   }
-  r->taken[index] = true;
+  *position = ++r->positions;
   stage_init(regions->arena, stage, node);
   if (!read_rows(r, stage))
     return false;
@@ -133,20 +129,14 @@ static bool read_stage(Reader *r, Stage *stage) {
 }
 
 /* Every operand of a stage must come from before it. */
-static bool check_order(const Reader *r, const Region *region, int s, Loc loc) {
-  const Regions *regions = r->regions;
-  const Node *node = region->stages[s].node;
+static bool check_order(const Reader *r, const Node *node, Loc loc) {
+  const int *position = r->position;
   for (int k = 0; k < node->n_inputs; k++) {
-    const Node *producer = node->inputs[k]->producer;
-    bool found = producer == NULL;
-    for (int i = 0; !found && i < s; i++)
-      found = region->stages[i].node == producer;
-    for (size_t g = 0; !found && regions->regions.at[g] != region; g++)
-      found = region_stage_of(regions->regions.at[g], producer->output) >= 0;
-    if (!found) {
-      region_complain(regions, r->diag, loc, "'%s' runs before '%s', whose result it reads", node->path, producer->path);
-      return false;
-    }
+    const GTensor *input = node->inputs[k];
+    if (!input->producer || (position[input->id] && position[input->id] < position[node->output->id]))
+      continue;
+    region_complain(r->regions, r->diag, loc, "'%s' runs before '%s', whose result it reads", node->path, input->producer->path);
+    return false;
   }
   return true;
 }
@@ -175,6 +165,10 @@ static bool read_line(Reader *r) {
   VEC(Stage) stages = {0};
   for (r->at = end; find_word(r);) {
     Stage stage = {0};
+    if (stages.len == REGION_MAX_STAGES) {
+      region_complain(r->regions, r->diag, loc_at(r, r->at, word_end(r, r->at, "")), "a region has at most %d operators", REGION_MAX_STAGES);
+      return false;
+    }
     if (!read_stage(r, &stage))
       return false;
     VEC_PUSH(r->regions->arena, stages, stage);
@@ -186,7 +180,7 @@ static bool read_line(Reader *r) {
   Region *region = region_new(r->regions, (int)stages.len);
   memcpy(region->stages, stages.at, stages.len * sizeof *stages.at);
   for (int s = 0; s < region->n_stages; s++)
-    if (!check_order(r, region, s, loc_at(r, line, r->at)))
+    if (!check_order(r, region->stages[s].node, loc_at(r, line, r->at)))
       return false;
   return region_check_cuts(r->regions, region, r->diag);
 }
@@ -201,7 +195,7 @@ static bool read_regions(Reader *r) {
   }
   const Graph *graph = r->regions->graph;
   for (size_t i = 0; i < graph->nodes.len; i++)
-    if (!r->taken[i]) {
+    if (!r->position[graph->nodes.at[i]->output->id]) {
       region_complain(r->regions, r->diag, loc_at(r, r->source->len, r->source->len), "'%s' is in no region", graph->nodes.at[i]->path);
       return false;
     }
@@ -210,7 +204,8 @@ static bool read_regions(Reader *r) {
 
 bool region_read_file(Regions *regions, Diag *diag, const Source *file, bool hint) {
   Reader r = {.regions = regions, .diag = diag, .source = file};
-  r.taken = ARENA_ARRAY(regions->arena, bool, regions->graph->nodes.len + 1);
+  r.paths = region_index_paths(regions);
+  r.position = ARENA_ARRAY(regions->arena, int, graph_tensor_count(regions->graph));
   regions->hint = hint;
   if (read_regions(&r))
     return true;

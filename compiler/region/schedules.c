@@ -387,7 +387,13 @@ void region_choose_schedules(Regions *regions) {
     }
 }
 
-static bool read_line(Regions *regions, Diag *diag, const Source *file, uint32_t begin, uint32_t end) {
+/* What a line of the file is looked up in. */
+typedef struct Lookup {
+  PathIndex paths;
+  Stage **stages; /* by the id of the tensor that they make */
+} Lookup;
+
+static bool read_line(Regions *regions, const Lookup *lookup, Diag *diag, const Source *file, uint32_t begin, uint32_t end) {
   const char *text = file->text;
   while (begin < end && strchr(" \t\r", text[begin]))
     begin++;
@@ -414,26 +420,26 @@ static bool read_line(Regions *regions, Diag *diag, const Source *file, uint32_t
     diag_error(diag, (Loc){file, first, end}, "%s", problem);
     return false;
   }
-  for (size_t r = 0; r < regions->regions.len; r++)
-    for (int s = 0; s < regions->regions.at[r]->n_stages; s++) {
-      Stage *stage = &regions->regions.at[r]->stages[s];
-      const char *path = stage->node->path;
-      if (strlen(path) == colon - begin && memcmp(path, text + begin, colon - begin) == 0) {
-        stage->schedule = directives;
-        return true;
-      }
-    }
+  const Node *node = path_index_find(&lookup->paths, text + begin, colon - begin);
+  if (node) {
+    lookup->stages[node->output->id]->schedule = directives;
+    return true;
+  }
   region_unknown_path(regions, diag, (Loc){file, begin, colon});
   return false;
 }
 
 bool region_read_schedules(Regions *regions, Diag *diag, const Source *file) {
   bool ok = true;
+  Lookup lookup = {region_index_paths(regions), ARENA_ARRAY(regions->arena, Stage *, graph_tensor_count(regions->graph))};
+  for (size_t r = 0; r < regions->regions.len; r++)
+    for (int s = 0; s < regions->regions.at[r]->n_stages; s++)
+      lookup.stages[regions->regions.at[r]->stages[s].node->output->id] = &regions->regions.at[r]->stages[s];
   for (uint32_t begin = 0; begin < file->len;) {
     uint32_t end = begin;
     while (end < file->len && file->text[end] != '\n')
       end++;
-    ok &= read_line(regions, diag, file, begin, end);
+    ok &= read_line(regions, &lookup, diag, file, begin, end);
     begin = end + 1;
   }
   return ok;

@@ -100,8 +100,11 @@ static void read_tile(const Reader *r, Loc loc) {
     diag_warning(r->diag, "tuned", loc, "expected SHAPE: tile COLUMNSxVECTORS, as mncc tune writes it; the line is not used");
     return;
   }
-  tuned.shape = arena_strndup(r->regions->arena, text, (size_t)(at - text));
-  VEC_PUSH(r->regions->arena, r->regions->tuned, tuned);
+  Regions *regions = r->regions;
+  tuned.shape = intern_n(regions->arena, text, (size_t)(at - text));
+  VEC_PUSH(regions->arena, regions->tuned, tuned);
+  if (!ptr_map_get(&regions->tuned_by_shape, tuned.shape)) /* the first line for a shape counts */
+    ptr_map_put(&regions->tuned_by_shape, tuned.shape, (void *)(uintptr_t)regions->tuned.len);
 }
 
 /* False if what follows is for another machine. */
@@ -158,13 +161,12 @@ bool region_read_tuned(Regions *regions, Diag *diag, const Source *file) {
 const TunedTile *region_find_tuned(const Regions *regions, const Stage *stage) {
   if (!regions->tuned.len)
     return NULL;
-  const char *shape = stage_shape_text(regions->arena, stage);
-  for (size_t i = 0; i < regions->tuned.len; i++)
-    if (strcmp(regions->tuned.at[i].shape, shape) == 0) {
-      regions->tuned.at[i].found = true;
-      return &regions->tuned.at[i];
-    }
-  return NULL;
+  const char *shape = intern(regions->arena, stage_shape_text(regions->arena, stage));
+  size_t number = (size_t)(uintptr_t)ptr_map_get(&regions->tuned_by_shape, shape);
+  if (!number)
+    return NULL;
+  regions->tuned.at[number - 1].found = true;
+  return &regions->tuned.at[number - 1];
 }
 
 void region_use_tuned(const Regions *regions, const TunedTile *tuned) { regions->tuned.at[tuned - regions->tuned.at].used = true; }
