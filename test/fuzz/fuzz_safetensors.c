@@ -1,13 +1,40 @@
 /* Any bytes as a file of weights: opened, compared with what a network would want,
- * and every element read. The reader maps its file, so the bytes go into one. */
+ * and every element read. The reader maps its file, so the bytes go into one, in memory: on a disk most of
+ * the time would be waiting.
+ *
+ * Of a file whose length of the header is right the header is changed by itself, and the length with it. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "weights/weights.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
-static char path[] = "/tmp/fuzz_safetensors.XXXXXX";
+enum { LENGTH_BYTES = 8 }; /* of the header, little-endian, in front of it */
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
+  uint64_t length = 0;
+  for (size_t i = 0; i < LENGTH_BYTES && i < size; i++)
+    length |= (uint64_t)data[i] << (8 * i);
+  if (seed % 8 == 0 || size < LENGTH_BYTES || length > size - LENGTH_BYTES || size > max_size)
+    return LLVMFuzzerMutate(data, size, max_size);
+  size_t rest = size - LENGTH_BYTES - (size_t)length;
+  uint8_t *tail = malloc(rest + 1);
+  if (!tail)
+    BUG("out of memory");
+  memcpy(tail, data + size - rest, rest);
+  size_t header = LLVMFuzzerMutate(data + LENGTH_BYTES, (size_t)length, max_size - LENGTH_BYTES - rest);
+  for (size_t i = 0; i < LENGTH_BYTES; i++)
+    data[i] = (uint8_t)((uint64_t)header >> (8 * i));
+  memcpy(data + LENGTH_BYTES + header, tail, rest);
+  free(tail);
+  return LENGTH_BYTES + header + rest;
+}
+
+static char path[] = "/dev/shm/fuzz_safetensors.XXXXXX";
 
 static void remove_file(void) { unlink(path); }
 
