@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "loop/loop.h"
+#include "support/output.h"
 
 typedef struct Parser {
   Arena *arena;

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "ast/build.h"
-#include "support/writer.h"
+#include "support/output.h"
 
 /* Files are the same if the system says so: names differ by links and dots. */
 typedef struct Known {

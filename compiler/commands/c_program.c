@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/output.h"
+
 static const Loc nowhere = {0};
 extern char **environ;
 
@@ -49,21 +51,21 @@ static bool write_sources(Session *session, const Program *program, const EmitOp
   enum { MODEL, HEADER, CALL, FILES };
   static const char *const names[FILES] = {"model.c", "model.h", "call.c"};
   const Target *target = session->compilation.target;
-  Writer writers[FILES];
-  OutputFile files[FILES];
+  Outputs *outputs = outputs_new();
+  Writer *writers[FILES];
   for (int i = 0; i < FILES; i++)
-    writer_init(&writers[i]);
-  bool ok = emit_c(&writers[MODEL], program, target, emit, &session->diag);
-  emit_header(&writers[HEADER], program, target, emit);
-  write_call(&writers[CALL], program);
-  for (int i = 0; i < FILES; i++)
-    files[i] = (OutputFile){arena_printf(session->arena, "%s/%s", folder, names[i]), writers[i].data, writers[i].len};
-  const char *failed = NULL, *problem = ok ? write_files(files, FILES, &failed) : NULL;
+    writers[i] = outputs_add(outputs, arena_printf(session->arena, "%s/%s", folder, names[i]));
+  bool ok = emit_c(writers[MODEL], program, target, emit, &session->diag);
+  emit_header(writers[HEADER], program, target, emit);
+  write_call(writers[CALL], program);
+  if (!ok) {
+    outputs_abandon(outputs);
+    return false;
+  }
+  const char *failed = NULL, *problem = outputs_finish(outputs, &failed);
   if (problem)
     diag_error(&session->diag, nowhere, "cannot write '%.200s': %s", failed, problem);
-  for (int i = 0; i < FILES; i++)
-    writer_free(&writers[i]);
-  return ok && !problem;
+  return !problem;
 }
 
 static void remove_folder(Session *session, const char *folder) {

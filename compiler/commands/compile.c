@@ -7,17 +7,9 @@
 
 #include "commands/commands.h"
 #include "commands/session.h"
+#include "support/output.h"
 
 static const Loc nowhere = {0};
-
-typedef struct Outputs {
-  OutputFile files[5];
-  size_t n;
-} Outputs;
-
-static void add_output(Outputs *outputs, const char *path, const Writer *w) {
-  outputs->files[outputs->n++] = (OutputFile){path, w->data ? w->data : "", w->len};
-}
 
 /* The stage that an output is made from. */
 static StageKind last_stage(Emit emit) {
@@ -99,14 +91,43 @@ static bool emit_program(Session *session, Emit emit, Writer *w) {
 #endif
 }
 
+static void write_zeros(Writer *w, int64_t n) {
+  static const char zeros[64];
+  for (; n > 0; n -= (int64_t)sizeof zeros)
+    write_bytes(w, zeros, n < (int64_t)sizeof zeros ? (size_t)n : sizeof zeros);
+}
+
+/* The buffer's bytes, some at a time. */
+static bool write_weight(Session *session, Writer *w, const Buffer *buffer) {
+  enum { AT_A_TIME = 16384 };
+  unsigned char bytes[AT_A_TIME * sizeof(int32_t)];
+  Arena *scratch = arena_new();
+  WeightReader reader = weight_reader(scratch, buffer, session->weights, &session->diag, false);
+  int64_t n = buffer_elems(buffer);
+  bool ok = true;
+  for (int64_t begin = 0; begin < n && ok && !w->dropped; begin += AT_A_TIME) {
+    int64_t now = n - begin < AT_A_TIME ? n - begin : AT_A_TIME;
+    ok = weight_read(&reader, begin, now, bytes);
+    write_bytes(w, bytes, ok ? (size_t)(now * elem_bytes(buffer->elem)) : 0);
+  }
+  arena_free(scratch);
+  return ok;
+}
+
 /* All weights in the order and at the offsets of the layout. */
-static bool make_blob(Session *session, Writer *w) {
+static bool write_blob(Session *session, Writer *w) {
   const Compilation *c = &session->compilation;
   WeightLayout layout = weight_layout(session->arena, c->program, c->target->buffer_align);
-  char *bytes = write_space(w, (size_t)layout.total_bytes);
+  int64_t at = 0;
   bool ok = true;
-  for (size_t i = 0; i < layout.n && ok; i++)
-    ok = weight_bytes(layout.places[i].buffer, session->weights, &session->diag, false, bytes + layout.places[i].offset);
+  for (size_t i = 0; i < layout.n && ok; i++) {
+    const WeightPlace *place = &layout.places[i];
+    if (place->first != i)
+      continue;
+    write_zeros(w, place->offset - at);
+    ok = write_weight(session, w, place->buffer);
+    at = place->offset + place->bytes;
+  }
   return ok;
 }
 
@@ -143,7 +164,7 @@ static void list_dependencies(Session *session, Strings *files) {
 }
 
 /* The rule is a file like the others, so it appears with them. */
-static bool add_dependencies(Session *session, Outputs *outputs, Writer *w) {
+static bool add_dependencies(Session *session, Outputs *outputs) {
   const Options *options = session->compilation.options;
   if (!options->dependencies)
     return true;
@@ -154,6 +175,7 @@ static bool add_dependencies(Session *session, Outputs *outputs, Writer *w) {
   }
   const char *path = options->dependency_file ? options->dependency_file
                                               : with_suffix(session->arena, output, ".d");
+  Writer *w = outputs_add(outputs, path);
   Strings files = {0};
   VEC_PUSH(session->arena, files, session->source.name);
   list_dependencies(session, &files);
@@ -172,20 +194,17 @@ static bool add_dependencies(Session *session, Outputs *outputs, Writer *w) {
     write_make_name(w, files.at[i]);
     write_text(w, ":\n");
   }
-  add_output(outputs, path, w);
   return true;
 }
 
-static int write_outputs(Session *session, Outputs *outputs) {
-  Writer w;
-  writer_init(&w);
-  if (!add_dependencies(session, outputs, &w)) {
-    writer_free(&w);
+/* All appear, with the dependencies; the set is gone. */
+static int finish_outputs(Session *session, Outputs *outputs) {
+  if (!add_dependencies(session, outputs)) {
+    outputs_abandon(outputs);
     return EXIT_USAGE;
   }
   const char *failed = NULL;
-  const char *problem = write_files(outputs->files, outputs->n, &failed);
-  writer_free(&w);
+  const char *problem = outputs_finish(outputs, &failed);
   if (!problem)
     return EXIT_FINE;
   diag_error(&session->diag, nowhere, "cannot write '%s': %s", failed, problem);
@@ -193,6 +212,26 @@ static int write_outputs(Session *session, Outputs *outputs) {
 }
 
 /* Code with its header, and the blob where it is asked for. */
+static bool write_program(Session *session, Emit emit, const char *path, Outputs *outputs) {
+  Arena *arena = session->arena;
+  const Program *program = session->compilation.program;
+  const Target *target = session->compilation.target;
+  bool to_file = strcmp(path, "-") != 0;
+  double start = pipeline_seconds();
+  Writer *w = outputs_add(outputs, path);
+  if (!emit_program(session, emit, w))
+    return false;
+  if (session->compilation.options->verbose)
+    fprintf(stderr, "%-20s %8.3f ms, %zu bytes\n", emit_name(emit), 1e3 * (pipeline_seconds() - start), w->drained + w->len);
+  if (to_file && (emit == EMIT_C || emit == EMIT_OBJ || emit == EMIT_ASM))
+    emit_header(outputs_add(outputs, with_suffix(arena, path, ".h")), program, target, &session->emit);
+  if (!to_file || !session->emit.weights_as_blob)
+    return true;
+  const char *blob = with_suffix(arena, path, ".bin");
+  emit_blob_assembly(outputs_add(outputs, with_suffix(arena, path, "_weights.S")), program, target, &session->emit, base_name(blob));
+  return write_blob(session, outputs_add(outputs, blob));
+}
+
 static int compile_program(Session *session, Emit emit) {
   const Options *options = session->compilation.options;
   const Program *program = session->compilation.program;
@@ -215,39 +254,20 @@ static int compile_program(Session *session, Emit emit) {
   session->emit.file_name = file;
   session->emit.header_name = with_suffix(arena, file, ".h");
 
-  Writer writers[4];
-  for (int i = 0; i < 4; i++)
-    writer_init(&writers[i]);
-  Outputs outputs = {0};
-  double start = pipeline_seconds();
-  bool ok = emit_program(session, emit, &writers[0]);
-  if (options->verbose)
-    fprintf(stderr, "%-20s %8.3f ms, %zu bytes\n", emit_name(emit),
-            1e3 * (pipeline_seconds() - start), writers[0].len);
-  add_output(&outputs, path, &writers[0]);
-  if (ok && to_file && (emit == EMIT_C || emit == EMIT_OBJ || emit == EMIT_ASM)) {
-    emit_header(&writers[1], program, session->compilation.target, &session->emit);
-    add_output(&outputs, with_suffix(arena, path, ".h"), &writers[1]);
-  }
-  if (ok && session->emit.weights_as_blob && to_file) {
-    const char *blob = with_suffix(arena, path, ".bin");
-    ok = make_blob(session, &writers[2]);
-    add_output(&outputs, blob, &writers[2]);
-    emit_blob_assembly(&writers[3], program, session->compilation.target, &session->emit, base_name(blob));
-    add_output(&outputs, with_suffix(arena, path, "_weights.S"), &writers[3]);
-  }
-  status = ok && !session->diag.errors ? write_outputs(session, &outputs) : session_failed(session);
-  for (int i = 0; i < 4; i++)
-    writer_free(&writers[i]);
-  return status;
+  Outputs *outputs = outputs_new();
+  bool ok = write_program(session, emit, path, outputs);
+  if (ok && !session->diag.errors)
+    return finish_outputs(session, outputs);
+  outputs_abandon(outputs);
+  return session_failed(session);
 }
 
 /* Text of a stage. */
 static int write_text_output(Session *session, const Writer *w) {
-  Outputs outputs = {0};
   const char *output = session->compilation.options->output;
-  add_output(&outputs, output ? output : "-", w);
-  return write_outputs(session, &outputs);
+  Outputs *outputs = outputs_new();
+  write_bytes(outputs_add(outputs, output ? output : "-"), w->data, w->len);
+  return finish_outputs(session, outputs);
 }
 
 static void print_stage(Session *session, Emit emit, Writer *w) {
@@ -279,7 +299,7 @@ static int compile(Session *session) {
   if (session->diag.errors) {
     status = EXIT_USER;
   } else if (c->options->syntax_only) {
-    status = write_outputs(session, &(Outputs){0});
+    status = finish_outputs(session, outputs_new());
   } else if (emit == EMIT_TOKENS || stopped) {
     status = write_text_output(session, &w);
   } else if (emits_code(emit)) {

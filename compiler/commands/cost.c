@@ -6,6 +6,7 @@
 
 #include "commands/commands.h"
 #include "network/network.h"
+#include "support/output.h"
 
 static const struct {
   const char *name, *label;

@@ -6,6 +6,7 @@
 
 #include "ast/ast.h"
 #include "commands/commands.h"
+#include "support/output.h"
 
 static const Loc nowhere = {0};
 

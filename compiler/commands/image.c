@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "support/output.h"
+
 static const Loc nowhere = {0};
 
 /* Larger ones are taken for mistakes: in memory they have up to four bytes a pixel. */

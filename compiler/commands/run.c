@@ -8,6 +8,7 @@
 #include "commands/ports.h"
 #include "commands/tensor_file.h"
 #include "commands/times.h"
+#include "support/output.h"
 
 static const Loc nowhere = {0};
 

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "support/output.h"
+
 static const Loc nowhere = {0};
 
 static bool has_suffix(const char *text, const char *suffix) {

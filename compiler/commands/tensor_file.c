@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "options.h"
+#include "support/output.h"
 
 static const Loc nowhere = {0};
 static const char npy_magic[6] = {'\x93', 'N', 'U', 'M', 'P', 'Y'};

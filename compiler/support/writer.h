@@ -1,5 +1,4 @@
-/* Text being written: a growing buffer that owns indentation, and files that
- * appear whole or not at all. */
+/* Text being written: a growing buffer that owns indentation, and that may hand on what it has. */
 #ifndef MNCC_SUPPORT_WRITER_H
 #define MNCC_SUPPORT_WRITER_H
 
@@ -13,10 +12,18 @@ typedef struct Writer {
   int indent;       /* levels; spaces come before the first character of a line */
   int indent_width; /* spaces per level; writer_init sets 2 */
   bool at_line_start;
+  /* Null, or takes what was written whenever it is a megabyte or so; data and len are then what is left. False:
+   * it can take no more, and what follows may as well not be made. */
+  bool (*drain)(void *user, const void *data, size_t len);
+  void *drain_user;
+  size_t drained; /* bytes that were handed on */
+  bool dropped;   /* drain has returned false: all further bytes are forgotten */
 } Writer;
 
 void writer_init(Writer *w);
 void writer_free(Writer *w);
+/* Hands on what is there, if there is somebody to take it. */
+void writer_flush(Writer *w);
 
 /* Appends text; each new line that is not empty is indented. The numbers that
  * printf formats are in the C locale (mncc never calls setlocale). */
@@ -33,24 +40,5 @@ void write_quoted(Writer *w, const char *text);
 /* The shortest decimal text that reads back as exactly this f32 ("1", "0.1",
  * "1e-05"); "inf", "-inf", "nan" for those. `text` needs 32 bytes. */
 void format_f32(char text[32], float value);
-
-/* Writes `len` bytes to `path` atomically (temporary file beside it, rename);
- * "-" is standard output. Does nothing when the file already holds exactly
- * these bytes. Returns null, or an error message (static or errno's text);
- * on error nothing is left behind. */
-const char *write_file(const char *path, const void *data, size_t len);
-
-/* Several files that appear together: all temporaries are written first, then
- * all renamed; on any error none is left. */
-typedef struct OutputFile {
-  const char *path;
-  const void *data;
-  size_t len;
-} OutputFile;
-const char *write_files(const OutputFile *files, size_t n, const char **failed_path);
-
-/* Reads a whole file ("-": standard input) into malloc'd memory with a NUL
- * behind it. Returns null or an error message. */
-const char *read_file(const char *path, char **data, size_t *len);
 
 #endif

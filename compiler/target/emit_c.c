@@ -167,7 +167,7 @@ static bool weight_lines_c(const WeightReader *reader, Writer *w) {
   int bytes = elem_bytes(buffer->elem);
   unsigned char data[4096];
   const int64_t at_a_time = (int64_t)sizeof data / bytes / per_line * per_line;
-  for (int64_t begin = 0; begin < n; begin += at_a_time) {
+  for (int64_t begin = 0; begin < n && !w->dropped; begin += at_a_time) {
     int64_t now = n - begin < at_a_time ? n - begin : at_a_time;
     if (!weight_read(reader, begin, now, data))
       return false;

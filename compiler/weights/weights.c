@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/output.h"
 #include "support/vec.h"
-#include "support/writer.h"
 #include "weights/safetensors.h"
 
 /* A tensor of either source. `pub` comes first: weights_find hands out its address. */

@@ -2,14 +2,17 @@
 #define _XOPEN_SOURCE 700
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support/arena.h"
 #include "support/diag.h"
+#include "support/output.h"
 #include "support/rational.h"
 #include "support/vec.h"
 #include "support/writer.h"
@@ -144,7 +147,9 @@ static void test_writer(void) {
   format_f32(text, -INFINITY), CHECK(strcmp(text, "-inf") == 0);
   format_f32(text, NAN), CHECK(strcmp(text, "nan") == 0);
   format_f32(text, 1.17549421e-38f), CHECK(strtof(text, NULL) == 1.17549421e-38f);
+}
 
+static void test_files(void) {
   char folder[] = "support-XXXXXX", one[64], two[64], link[64], absent[64];
   bool made = mkdtemp(folder) != NULL;
   CHECK(made);
@@ -176,6 +181,85 @@ static void test_writer(void) {
   CHECK(!write_files(good, 2, &failed) && file_is(one, "1") && file_is(two, "2"));
   CHECK(unlink(one) == 0 && unlink(two) == 0 && unlink(link) == 0);
   CHECK(rmdir(folder) == 0); /* fails if a temporary was left */
+}
+
+/* Half as many megabytes again as a writer keeps, of a pattern that no two pieces share. */
+enum { LARGE = 3 << 19 };
+
+static char *large_text(char last) {
+  char *text = malloc(LARGE + 1);
+  if (!text)
+    out_of_memory();
+  for (int i = 0; i < LARGE; i++)
+    text[i] = (char)('a' + (i * 7 + i / 1000) % 26);
+  text[LARGE - 1] = last;
+  text[LARGE] = 0;
+  return text;
+}
+
+/* In small pieces, so that some are handed on and some are not. */
+static Outputs *begin_large(const char *path, const char *text) {
+  Outputs *outputs = outputs_new();
+  Writer *w = outputs_add(outputs, path);
+  for (int i = 0; i < LARGE; i += 1024)
+    write_bytes(w, text + i, 1024);
+  CHECK(w->drained > 0 && w->drained + w->len == LARGE);
+  return outputs;
+}
+
+static bool replace_large(const char *path, char last) {
+  char *text = large_text(last);
+  bool ok = !outputs_finish(begin_large(path, text), NULL) && file_is(path, text);
+  free(text);
+  return ok;
+}
+
+/* What the process leaves that began a file and is then ended by a signal, or ends itself (0). */
+static bool leaves_nothing(const char *folder, const char *path, int signal_number) {
+  fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    char *text = large_text('z');
+    begin_large(path, text);
+    free(text);
+    if (signal_number)
+      raise(signal_number);
+    exit(0);
+  }
+  int status = 0;
+  return child > 0 && waitpid(child, &status, 0) == child &&
+         (signal_number ? WIFSIGNALED(status) && WTERMSIG(status) == signal_number : WIFEXITED(status) && WEXITSTATUS(status) == 0) &&
+         rmdir(folder) == 0 && mkdir(folder, 0700) == 0;
+}
+
+static void test_outputs(void) {
+  char folder[] = "outputs-XXXXXX", one[64], two[64], absent[64];
+  bool made = mkdtemp(folder) != NULL;
+  CHECK(made);
+  if (!made)
+    return;
+  snprintf(one, sizeof one, "%s/one", folder);
+  snprintf(two, sizeof two, "%s/two", folder);
+  snprintf(absent, sizeof absent, "%s/no/such", folder);
+  CHECK(leaves_nothing(folder, one, 0) && leaves_nothing(folder, one, SIGINT) && leaves_nothing(folder, one, SIGTERM));
+  struct stat before, after;
+  CHECK(replace_large(one, 'x') && stat(one, &before) == 0);
+  CHECK(replace_large(one, 'x') && stat(one, &after) == 0 && after.st_ino == before.st_ino);
+  CHECK(replace_large(one, 'y') && stat(one, &after) == 0 && after.st_ino != before.st_ino);
+  char *text = large_text('y');
+  CHECK(!write_file(one, text, LARGE - 5) && stat(one, &after) == 0 && after.st_size == LARGE - 5);
+  CHECK(replace_large(one, 'y')); /* longer than before, and equal up to there */
+
+  outputs_abandon(begin_large(two, text));
+  CHECK(access(two, F_OK) != 0);
+  Outputs *outputs = begin_large(two, text);
+  Writer *w = outputs_add(outputs, absent);
+  write_bytes(w, text, LARGE);
+  CHECK(w->dropped);
+  const char *failed = NULL;
+  CHECK(outputs_finish(outputs, &failed) != NULL && failed == absent && access(two, F_OK) != 0);
+  free(text);
+  CHECK(unlink(one) == 0 && rmdir(folder) == 0);
 }
 
 static void note_context(Diag *diag, void *user) { diag_note(diag, *(const Loc *)user, "in here"); }
@@ -277,6 +361,8 @@ int main(void) {
   test_rational(arena);
   test_arena(arena);
   test_writer();
+  test_files();
+  test_outputs();
   test_diag(arena);
   arena_free(arena);
   return failures ? 1 : 0;

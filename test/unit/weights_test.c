@@ -10,6 +10,7 @@
 
 #include "support/arena.h"
 #include "support/diag.h"
+#include "support/output.h"
 #include "support/writer.h"
 #include "weights/recipe.h"
 #include "weights/weights.h"
