@@ -66,7 +66,6 @@ static int compile(Bench *b) {
   Session *session = b->session;
   const Target *target = session->compilation.target;
   session->emit.prefix = "network";
-  session->emit.weights_as_blob = false;
   EmitOptions profile = session->emit;
   profile.profile = true;
   b->plain = jit_new(b->program, target, &session->emit, &session->diag);

@@ -43,7 +43,6 @@ static int execute(Session *session, const Ports *inputs, const Ports *outputs) 
   const void **in = ports_in(session, inputs);
   void **out = ports_out(session, outputs);
   session->emit.prefix = "network";
-  session->emit.weights_as_blob = false;
   Jit *jit = jit_new(c->program, c->target, &session->emit, &session->diag);
   if (!jit)
     return session_failed(session);

@@ -79,7 +79,6 @@ static bool is_new(const Tune *t, const Compilation *c) {
 static Jit *compile(Tune *t, Compilation *c, bool profile) {
   EmitOptions emit = t->session->emit;
   emit.prefix = "network";
-  emit.weights_as_blob = false;
   emit.profile = profile;
   return jit_new(c->program, c->target, &emit, &t->session->diag);
 }

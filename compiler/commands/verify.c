@@ -524,7 +524,6 @@ static int verify(Session *session) {
   if (status != EXIT_FINE)
     return status;
   session->emit.prefix = "network";
-  session->emit.weights_as_blob = false;
   const Numbers *tolerance = &c->options->tolerance;
   Verify v = {.session = session,
               .tolerance = tolerance->len ? rational_to_double(tolerance->at[0]) : default_tolerance,

@@ -92,7 +92,7 @@ static int by_address(const void *a, const void *b) {
 }
 
 WeightLayout weight_layout(Arena *arena, const Program *program, int align) {
-  WeightLayout layout = {0};
+  WeightLayout layout = {.align = align};
   layout.places = ARENA_ARRAY(arena, WeightPlace, program->buffers.len);
   PlaceTable table = table_new(arena, program->buffers.len);
   for (size_t i = 0; i < program->buffers.len; i++) {
@@ -105,7 +105,8 @@ WeightLayout weight_layout(Arena *arena, const Program *program, int align) {
     *place = (WeightPlace){.buffer = buffer, .bytes = buffer_bytes(buffer)};
     place->first = find_or_enter(&table, layout.places, layout.n);
     if (place->first == layout.n) {
-      int64_t to = align > buffer->align ? align : buffer->align;
+      int to = align > buffer->align ? align : buffer->align;
+      layout.align = to > layout.align ? to : layout.align;
       place->offset = (layout.total_bytes + to - 1) / to * to;
       layout.total_bytes = place->offset + place->bytes;
     } else {

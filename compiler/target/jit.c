@@ -4,8 +4,9 @@
  * LLJIT, which only links it into this process: what runs here is by construction what
  * the object would do. PREFIX_call takes the inputs and outputs as arrays.
  *
- * Weights are always inside the object; the arena belongs to the Jit, and so do the threads of a
- * program that is divided for several. In front of the arena, where no program looks, lies a
+ * Weights are always a blob beside the object, in large pages where the system has them, as a host
+ * program loads them by mnrt_load_file. They and the arena belong to the Jit, and so do the threads
+ * of a program that is divided for several. In front of the arena, where no program looks, lies a
  * pointer to the hooks of a profile: the functions that the object calls get the arena and find
  * them there. */
 #include "target/llvm_module.h"
@@ -19,12 +20,13 @@
 
 #include "mnrt.h"
 
-typedef void CallFunction(const mncc_parallel *parallel, void *arena, const void *const *inputs,
-                          void *const *outputs);
+typedef void CallFunction(const mncc_parallel *parallel, const void *weights, void *arena,
+                          const void *const *inputs, void *const *outputs);
 
 struct Jit {
   LLVMOrcLLJITRef lljit;
   CallFunction *call;
+  void *weights;
   unsigned char *memory; /* the arena's alignment in bytes, then the arena */
   void *arena;
   MnrtPool *pool; /* null for one thread */
@@ -81,12 +83,31 @@ static bool new_arena(Jit *jit, const Program *program, const Target *target) {
   if ((size_t)target->buffer_align > align)
     align = (size_t)target->buffer_align;
   size_t bytes = program->arena_bytes > 0 ? (size_t)program->arena_bytes : 1;
-  jit->memory = aligned_alloc(align, (bytes + align - 1) / align * align + align);
+  jit->memory = mnrt_arena_new(align + bytes, align);
   if (!jit->memory)
     return false;
   jit->arena = jit->memory + align;
   jit_set_hooks(jit, NULL);
   return true;
+}
+
+/* The blob as the object expects it; false after an error. */
+static bool read_weights(Jit *jit, const Program *program, const Target *target,
+                         const EmitOptions *options, Diag *diag) {
+  Arena *arena = arena_new();
+  WeightLayout layout = weight_layout(arena, program, target->buffer_align);
+  jit->weights = mnrt_arena_new((size_t)layout.total_bytes, (size_t)layout.align);
+  bool ok = jit->weights != NULL;
+  if (!ok)
+    diag_error(diag, (Loc){0}, "no memory for the weights");
+  for (size_t i = 0; i < layout.n && ok; i++) {
+    const WeightPlace *place = &layout.places[i];
+    if (place->first == i)
+      ok = weight_bytes(place->buffer, options->weights, diag, false,
+                        (unsigned char *)jit->weights + place->offset);
+  }
+  arena_free(arena);
+  return ok;
 }
 
 /* ---- profiles ---- */
@@ -139,25 +160,36 @@ static CallFunction *link_object(LLVMOrcLLJITRef lljit, LLVMMemoryBufferRef obje
   return found ? (CallFunction *)(uintptr_t)address : NULL;
 }
 
+/* All of a Jit but its code; null after an error. */
+static Jit *new_memory(const Program *program, const Target *target, const EmitOptions *options,
+                       Diag *diag) {
+  Jit *jit = calloc(1, sizeof *jit);
+  if (jit && program->threads > 1)
+    jit->pool = mnrt_pool_new(program->threads, 0);
+  bool ok = jit && new_arena(jit, program, target) && (program->threads <= 1 || jit->pool);
+  if (!ok)
+    diag_error(diag, (Loc){0}, "no memory or threads to run the network");
+  if (ok && read_weights(jit, program, target, options, diag))
+    return jit;
+  jit_free(jit);
+  return NULL;
+}
+
 Jit *jit_new(const Program *program, const Target *target, const EmitOptions *options, Diag *diag) {
-  EmitOptions inside = *options;
-  inside.weights_as_blob = false;
+  EmitOptions beside = *options;
+  beside.weights_as_blob = true;
   Arena *arena = arena_new();
   LlvmSpec spec;
   LLVMMemoryBufferRef object = NULL;
-  if (llvm_spec(arena, target, &inside, diag, &spec) && runs_here(&spec, diag))
-    object = llvm_compile(program, target, &inside, &spec, LLVM_OBJECT, true, diag);
+  if (llvm_spec(arena, target, &beside, diag, &spec) && runs_here(&spec, diag))
+    object = llvm_compile(program, target, &beside, &spec, LLVM_OBJECT, true, diag);
   arena_free(arena);
   if (!object)
     return NULL;
 
-  Jit *jit = calloc(1, sizeof *jit);
-  if (jit && program->threads > 1)
-    jit->pool = mnrt_pool_new(program->threads, 0);
-  if (!jit || !new_arena(jit, program, target) || (program->threads > 1 && !jit->pool)) {
-    diag_error(diag, (Loc){0}, "no memory or threads to run the network");
+  Jit *jit = new_memory(program, target, &beside, diag);
+  if (!jit) {
     LLVMDisposeMemoryBuffer(object);
-    jit_free(jit);
     return NULL;
   }
   if (failed(LLVMOrcCreateLLJIT(&jit->lljit, NULL), diag)) {
@@ -166,7 +198,7 @@ Jit *jit_new(const Program *program, const Target *target, const EmitOptions *op
     jit_free(jit);
     return NULL;
   }
-  jit->call = link_object(jit->lljit, object, &inside, diag);
+  jit->call = link_object(jit->lljit, object, &beside, diag);
   if (!jit->call) {
     jit_free(jit);
     return NULL;
@@ -176,7 +208,7 @@ Jit *jit_new(const Program *program, const Target *target, const EmitOptions *op
 
 void jit_run(Jit *jit, const void *const *inputs, void *const *outputs) {
   mncc_parallel parallel = mnrt_pool_parallel(jit->pool);
-  jit->call(jit->pool ? &parallel : NULL, jit->arena, inputs, outputs);
+  jit->call(jit->pool ? &parallel : NULL, jit->weights, jit->arena, inputs, outputs);
 }
 
 void jit_free(Jit *jit) {
@@ -185,6 +217,7 @@ void jit_free(Jit *jit) {
   if (jit->lljit)
     LLVMConsumeError(LLVMOrcDisposeLLJIT(jit->lljit));
   mnrt_pool_free(jit->pool);
-  free(jit->memory);
+  mnrt_arena_free(jit->memory);
+  mnrt_arena_free(jit->weights);
   free(jit);
 }

@@ -18,17 +18,6 @@ static Buffer **interface_buffers(Gen *g, BufferKind kind, size_t *n) {
   return buffers;
 }
 
-/* The blob starts at the strictest alignment in it, since weight_layout counts offsets from there.
- */
-static int blob_align(Gen *g) {
-  int align = g->target->buffer_align;
-  for (size_t i = 0; i < g->layout.n; i++) {
-    int wanted = llvm_buffer_align(g->layout.places[i].buffer);
-    align = wanted > align ? wanted : align;
-  }
-  return align;
-}
-
 void llvm_declare_run(Gen *g) {
   size_t n_inputs, n_outputs;
   Buffer **inputs = interface_buffers(g, BUFFER_INPUT, &n_inputs);
@@ -47,7 +36,7 @@ void llvm_declare_run(Gen *g) {
   if (g->options->weights_as_blob) {
     llvm_name_param(g->run, at, "weights");
     if (g->layout.total_bytes > 0) {
-      llvm_pointer_attributes(g, g->run, at, (uint64_t)g->layout.total_bytes, blob_align(g));
+      llvm_pointer_attributes(g, g->run, at, (uint64_t)g->layout.total_bytes, g->layout.align);
       llvm_add_attribute(g, g->run, (LLVMAttributeIndex)at + 1, "readonly", 0);
     }
     at++;
@@ -244,17 +233,20 @@ void llvm_define_adapter(Gen *g) {
   size_t n[2], n_args = 0;
   interface_buffers(g, BUFFER_INPUT, &n[0]);
   interface_buffers(g, BUFFER_OUTPUT, &n[1]);
-  LLVMTypeRef params[4] = {g->ptr, g->ptr, g->ptr, g->ptr};
+  LLVMTypeRef params[5] = {g->ptr, g->ptr, g->ptr, g->ptr, g->ptr};
   const char *name = arena_printf(g->arena, "%s_call", g->options->prefix);
-  LLVMValueRef function = llvm_new_function(g, name, params, 4, LLVMExternalLinkage);
+  LLVMValueRef function = llvm_new_function(g, name, params, 5, LLVMExternalLinkage);
   LLVMBasicBlockRef body = llvm_begin_function(g, function);
-  LLVMValueRef *args = ARENA_ARRAY(g->scratch, LLVMValueRef, 2 + n[0] + n[1]);
+  LLVMValueRef *args = ARENA_ARRAY(g->scratch, LLVMValueRef, 3 + n[0] + n[1]);
   LLVMValueRef parallel = llvm_name_param(function, 0, "parallel");
   if (g->program->threads > 1)
     args[n_args++] = parallel;
-  args[n_args++] = llvm_name_param(function, 1, "arena");
+  LLVMValueRef weights = llvm_name_param(function, 1, "weights");
+  if (g->options->weights_as_blob)
+    args[n_args++] = weights;
+  args[n_args++] = llvm_name_param(function, 2, "arena");
   for (unsigned list = 0; list < 2; list++) {
-    LLVMValueRef pointers = llvm_name_param(function, 2 + list, list ? "outputs" : "inputs");
+    LLVMValueRef pointers = llvm_name_param(function, 3 + list, list ? "outputs" : "inputs");
     for (size_t i = 0; i < n[list]; i++) {
       LLVMValueRef at = llvm_index_const(g, (int64_t)i);
       LLVMValueRef address = LLVMBuildInBoundsGEP2(g->builder, g->ptr, pointers, &at, 1, "");

@@ -33,8 +33,8 @@ struct LLVMOpaqueMemoryBuffer *llvm_compile(const Program *program, const Target
 /* ---- emit_llvm.c ---- */
 
 /* The program as a module for the machine, not optimised. With `adapter` it also exports
- * void PREFIX_call(ptr parallel, ptr arena, ptr inputs, ptr outputs), which loads the pointers for PREFIX_run
- * from two arrays. Null after an error; the caller disposes of the module. */
+ * void PREFIX_call(ptr parallel, ptr weights, ptr arena, ptr inputs, ptr outputs), which passes to PREFIX_run what
+ * it takes of these, and loads the pointers from the two arrays. Null after an error; the caller disposes of the module. */
 struct LLVMOpaqueModule *llvm_build(struct LLVMOpaqueContext *context,
                                     struct LLVMOpaqueTargetMachine *machine, const Program *program,
                                     const Target *target, const EmitOptions *options,

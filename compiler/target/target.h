@@ -66,6 +66,7 @@ typedef struct WeightLayout {
   size_t n;
   const WeightPlace **by_buffer; /* for weight_place: sorted by the buffers' addresses */
   int64_t total_bytes; /* P_WEIGHT_BYTES */
+  int align;           /* that the blob starts at: the strictest in it, since offsets count from there */
 } WeightLayout;
 WeightLayout weight_layout(Arena *arena, const Program *program, int align);
 const WeightPlace *weight_place(const WeightLayout *layout, const Buffer *buffer);
@@ -102,7 +103,7 @@ bool emit_llvm(Writer *w, const Program *program, const Target *target, const Em
 typedef struct Jit Jit;
 Jit *jit_new(const Program *program, const Target *target, const EmitOptions *options, Diag *diag); /* null after an error */
 /* inputs and outputs: one pointer per program input and output, in position order; memory is the caller's.
- * The arena is allocated by jit_new. */
+ * Arena and weights are in large pages where the system has them, and belong to the Jit. */
 void jit_run(Jit *jit, const void *const *inputs, void *const *outputs);
 /* What runs call before and after each call of a stage's kernels, if options->profile was set. `hooks` stays the caller's
  * and must outlive the runs; null: nothing is called. */
