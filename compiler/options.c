@@ -480,7 +480,7 @@ static const OptionDef table[] = {
      AT(optimize), 0, true},
     {"--prefix", "NAME", "prefix of the generated symbols (default: the network's name)", COMPILE,
      read_string, AT(prefix), 0, false},
-    {"--threads", "N", "divide the work for N threads (default 1)", COMPILE | RUN, read_threads,
+    {"--threads", "N", "divide the work for N threads (default 1)", COMPILE | RUNS, read_threads,
      AT(threads), 0, false},
     {"--profile", NULL, "call PREFIX_profile_begin and _end, which you define, around each stage",
      COMPILE, read_flag, AT(profile), 1, false},

@@ -4,28 +4,21 @@
  * The network is compiled twice, with and without the hooks of a profile, and a
  * loop of multiply-adds beside it. In each round all three run, so that they
  * share what the machine is at then; what is reported are medians over the
- * rounds. Runs are measured in the thread's own time, stages, which are short, by
- * the clock. Before each measured run goes one that is not, which fills the caches
- * with the weights of that copy. */
-#include <stdlib.h>
+ * rounds. Runs on one thread are measured in that thread's own time, others, and
+ * stages, which are short, by the clock. Before each measured run goes one that is
+ * not, which fills the caches with the weights of that copy. */
 #include <string.h>
 
 #include "commands/commands.h"
 #include "commands/peak.h"
 #include "commands/ports.h"
+#include "commands/stage_clock.h"
 #include "commands/times.h"
-
 
 #if MNCC_HAVE_LLVM
 
 enum { MIN_ROUNDS = 5, MAX_ROUNDS = 1000 };
 static const double default_seconds = 2; /* for all rounds, where --repeat does not say how many */
-
-/* What the hooks of a profiled run fill. */
-typedef struct Clock {
-  double *begun, *spent; /* by stage */
-  int64_t *calls;
-} Clock;
 
 typedef struct Bench {
   Session *session;
@@ -34,7 +27,8 @@ typedef struct Bench {
   Peak *peak;
   const void **in;
   void **out;
-  Clock clock;
+  int threads;
+  StageClock *clock;
   JitHooks hooks;
 
   int64_t rounds;
@@ -44,22 +38,10 @@ typedef struct Bench {
 
 /* ---- measuring ---- */
 
-static void stage_begins(void *user, int stage) {
-  Clock *clock = user;
-  clock->begun[stage] = pipeline_seconds();
-}
-
-static void stage_ends(void *user, int stage) {
-  double now = pipeline_seconds();
-  Clock *clock = user;
-  clock->spent[stage] += now - clock->begun[stage];
-  clock->calls[stage]++;
-}
-
 static double timed_run(const Bench *b, Jit *jit) {
-  double start = thread_seconds();
+  double start = run_seconds(b->threads);
   jit_run(jit, b->in, b->out);
-  return thread_seconds() - start;
+  return run_seconds(b->threads) - start;
 }
 
 static int compile(Bench *b) {
@@ -73,11 +55,8 @@ static int compile(Bench *b) {
   b->peak = b->profiled ? peak_new(session) : NULL;
   if (!b->peak)
     return session_failed(session);
-  size_t n = b->program->stages.len + 1;
-  b->clock.begun = ARENA_ARRAY(session->arena, double, n);
-  b->clock.spent = ARENA_ARRAY(session->arena, double, n);
-  b->clock.calls = ARENA_ARRAY(session->arena, int64_t, n);
-  b->hooks = (JitHooks){stage_begins, stage_ends, &b->clock};
+  b->clock = stage_clock_new(session->arena, b->program->stages.len, b->threads);
+  b->hooks = stage_clock_hooks(b->clock);
   jit_set_hooks(b->profiled, &b->hooks);
   return EXIT_FINE;
 }
@@ -106,11 +85,10 @@ static void measure(Bench *b) {
     timed_run(b, b->plain);
     b->plain_times.seconds[round] = timed_run(b, b->plain);
     timed_run(b, b->profiled);
-    memset(b->clock.spent, 0, stages * sizeof *b->clock.spent);
-    memset(b->clock.calls, 0, stages * sizeof *b->clock.calls);
+    stage_clock_reset(b->clock);
     b->profiled_times.seconds[round] = timed_run(b, b->profiled);
     for (size_t s = 0; s < stages; s++)
-      b->stage_times[s].seconds[round] = b->clock.spent[s];
+      b->stage_times[s].seconds[round] = stage_clock_seconds(b->clock, s);
     b->peak_times.seconds[round] = 1 / peak_measure(b->peak);
   }
 }
@@ -130,7 +108,7 @@ static double speed(const Row *row) { return row->seconds > 0 ? 2.0 * (double)ro
 
 static Row stage_row(Bench *b, size_t s) {
   const ProgramStage *stage = b->program->stages.at[s];
-  return (Row){stage->path, stage->note, stage->macs, b->clock.calls[s], median(&b->stage_times[s])};
+  return (Row){stage->path, stage->note, stage->macs, stage_clock_calls(b->clock, s), median(&b->stage_times[s])};
 }
 
 static Row total_row(Bench *b) {
@@ -162,7 +140,10 @@ static void report_text(Writer *w, Bench *b) {
     int n = (int)strlen(b->program->stages.at[s]->path);
     width = n > width ? n : width;
   }
-  write_f(w, "%s for %s, medians of %lld round%s\n\n", b->program->name, target, (long long)b->rounds, b->rounds == 1 ? "" : "s");
+  write_f(w, "%s for %s, ", b->program->name, target);
+  if (b->threads > 1)
+    write_f(w, "%d threads, ", b->threads);
+  write_f(w, "medians of %lld round%s\n\n", (long long)b->rounds, b->rounds == 1 ? "" : "s");
   write_f(w, "%-*s %12s %10s %8s %9s %9s  operators\n", width, "stage", "MACs", "ms", "of run", "GFLOP/s", "of peak");
   double stages = stages_seconds(b), profiled = median(&b->profiled_times);
   for (size_t s = 0; s < b->program->stages.len; s++) {
@@ -177,7 +158,11 @@ static void report_text(Writer *w, Bench *b) {
   write_f(w, "\nunprofiled: least %.4f ms, 10 to 90 %% of the runs %.4f to %.4f ms; profiling adds %.1f %%\n",
           1e3 * times_quantile(&b->plain_times, 0), 1e3 * times_quantile(&b->plain_times, 0.1),
           1e3 * times_quantile(&b->plain_times, 0.9), 100 * (profiled / total.seconds - 1));
-  write_f(w, "peak of one core, measured between the runs: %.2f GFLOP/s (%s)\n", 1e-9 * peak_speed(b), peak_text(b->peak));
+  if (b->threads > 1)
+    write_f(w, "peak of %d threads", b->threads);
+  else
+    write_text(w, "peak of one core");
+  write_f(w, ", measured between the runs: %.2f GFLOP/s (%s)\n", 1e-9 * peak_speed(b), peak_text(b->peak));
 }
 
 static void row_json(Writer *w, Bench *b, const Row *row) {
@@ -195,7 +180,7 @@ static void report_json(Writer *w, Bench *b) {
   write_quoted(w, b->program->name);
   write_text(w, ", \"target\": ");
   write_quoted(w, b->session->compilation.target->name);
-  write_f(w, ", \"rounds\": %lld, \"macs\": %lld,\n", (long long)b->rounds, (long long)b->program->macs);
+  write_f(w, ", \"threads\": %d, \"rounds\": %lld, \"macs\": %lld,\n", b->threads, (long long)b->rounds, (long long)b->program->macs);
   write_f(w, " \"ms\": %.6f, \"least_ms\": %.6f, \"ms_10\": %.6f, \"ms_90\": %.6f, \"profiled_ms\": %.6f,\n", 1e3 * total.seconds,
           1e3 * times_quantile(&b->plain_times, 0), 1e3 * times_quantile(&b->plain_times, 0.1),
           1e3 * times_quantile(&b->plain_times, 0.9), 1e3 * median(&b->profiled_times));
@@ -254,7 +239,7 @@ static int bench(Session *session) {
   int status = ports_prepare(session, STAGE_PLAN, &inputs, &outputs);
   if (status != EXIT_FINE)
     return status;
-  Bench b = {.session = session, .program = c->program, .in = ports_in(session, &inputs), .out = ports_out(session, &outputs)};
+  Bench b = {.session = session, .program = c->program, .threads = c->options->threads, .in = ports_in(session, &inputs), .out = ports_out(session, &outputs)};
   status = compile(&b);
   if (status == EXIT_FINE) {
     measure(&b);

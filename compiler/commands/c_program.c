@@ -11,17 +11,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mnrt.h"
 #include "support/output.h"
 
 static const Loc nowhere = {0};
 extern char **environ;
 
-typedef void CallFunction(const void *weights, void *arena, const void *const *inputs, void *const *outputs);
+typedef void CallFunction(const void *parallel, const void *weights, void *arena, const void *const *inputs, void *const *outputs);
 
 struct CProgram {
   void *library;
   CallFunction *call;
   void *weights, *arena;
+  MnrtPool *pool; /* null for one thread */
 };
 
 const char *c_program_compiler(void) {
@@ -37,10 +39,12 @@ static void write_call(Writer *w, const Program *program) {
     n[0] += program->buffers.at[i]->kind == BUFFER_INPUT;
     n[1] += program->buffers.at[i]->kind == BUFFER_OUTPUT;
   }
-  write_text(w, "#include \"model.h\"\n\nvoid model_call(const void *weights, void *arena, const void *const *in, void *const *out);\n\n"
-                "void model_call(const void *weights, void *arena, const void *const *in, void *const *out) {\n");
+  static const char head[] =
+      "void model_call(const void *parallel, const void *weights, void *arena, const void *const *in, void *const *out)";
+  write_f(w, "#include \"model.h\"\n\n%s;\n\n%s {\n", head, head);
+  write_text(w, program->threads > 1 ? "" : "  (void)parallel;\n");
   write_text(w, n[0] ? "" : "  (void)in;\n");
-  write_text(w, "  model_run(weights, arena");
+  write_f(w, "  model_run(%sweights, arena", program->threads > 1 ? "parallel, " : "");
   for (size_t k = 0; k < 2; k++)
     for (size_t i = 0; i < n[k]; i++)
       write_f(w, ", %s[%zu]", k ? "out" : "in", i);
@@ -132,19 +136,16 @@ static bool load(Session *session, CProgram *c, const char *folder) {
   return true;
 }
 
-/* `bytes` at a multiple of `align`. */
-static void *aligned(int64_t bytes, int align) {
-  size_t at = align > (int)sizeof(void *) ? (size_t)align : sizeof(void *);
-  void *memory = aligned_alloc(at, ((size_t)(bytes > 0 ? bytes : 1) + at - 1) / at * at);
+static void *new_memory(int64_t bytes, int align) {
+  void *memory = mnrt_arena_new((size_t)bytes, (size_t)(align > 0 ? align : 1));
   if (!memory)
     out_of_memory();
   return memory;
 }
 
 static bool make_weights(Session *session, const Program *program, CProgram *c) {
-  int align = session->compilation.target->buffer_align;
-  WeightLayout layout = weight_layout(session->arena, program, align);
-  c->weights = aligned(layout.total_bytes, align);
+  WeightLayout layout = weight_layout(session->arena, program, session->compilation.target->buffer_align);
+  c->weights = new_memory(layout.total_bytes, layout.align);
   for (size_t i = 0; i < layout.n; i++)
     if (!weight_bytes(layout.places[i].buffer, session->weights, &session->diag, false,
                       (char *)c->weights + layout.places[i].offset))
@@ -173,8 +174,13 @@ CProgram *c_program_new(Session *session, const Program *program) {
   CProgram *c = calloc(1, sizeof *c);
   if (!c)
     out_of_memory();
-  c->arena = aligned(program->arena_bytes, program->arena_align);
-  bool ok = make(session, program, c, folder);
+  c->arena = new_memory(program->arena_bytes, program->arena_align);
+  if (program->threads > 1)
+    c->pool = mnrt_pool_new(program->threads, 0);
+  bool ok = program->threads <= 1 || c->pool;
+  if (!ok)
+    diag_error(&session->diag, nowhere, "no memory for %d threads, or the system has no more", program->threads);
+  ok = ok && make(session, program, c, folder);
   remove_folder(session, folder);
   if (ok)
     return c;
@@ -183,7 +189,8 @@ CProgram *c_program_new(Session *session, const Program *program) {
 }
 
 void c_program_run(CProgram *c, const void *const *inputs, void *const *outputs) {
-  c->call(c->weights, c->arena, inputs, outputs);
+  mncc_parallel parallel = mnrt_pool_parallel(c->pool);
+  c->call(c->pool ? &parallel : NULL, c->weights, c->arena, inputs, outputs);
 }
 
 void c_program_free(CProgram *c) {
@@ -191,7 +198,8 @@ void c_program_free(CProgram *c) {
     return;
   if (c->library)
     dlclose(c->library);
-  free(c->weights);
-  free(c->arena);
+  mnrt_pool_free(c->pool);
+  mnrt_arena_free(c->weights);
+  mnrt_arena_free(c->arena);
   free(c);
 }

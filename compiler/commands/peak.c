@@ -16,8 +16,10 @@ typedef struct LoopShape {
 
 struct Peak {
   Jit *jit;
-  double operations; /* of one run */
+  int threads;
+  double operations; /* of one run of all threads */
   float *in, *out;
+  size_t floats; /* of each thread's output */
   const char *text;
 };
 
@@ -30,11 +32,24 @@ static const char *access(Arena *arena, const char *buffer, int at, int lanes) {
   return lanes > 1 ? arena_printf(arena, "%s[%d]:%d", buffer, at, lanes) : arena_printf(arena, "%s[%d]", buffer, at);
 }
 
+/* The kernel once, or once on each thread, with an output of its own. */
+static void write_entry(Writer *w, int threads) {
+  write_text(w, threads > 1 ? "entry { parallel {\n" : "entry {\n");
+  for (int i = 0; i < threads; i++)
+    write_f(w, threads > 1 ? "branch { call peak(x, y%d) }\n" : "call peak(x, y%d)\n", i);
+  write_text(w, threads > 1 ? "} }\n" : "}\n");
+}
+
 /* The program as loop text. */
-static void write_program(Writer *w, Arena *arena, LoopShape shape, bool fma) {
+static void write_program(Writer *w, Arena *arena, LoopShape shape, bool fma, int threads) {
   int lanes = shape.lanes, n = shape.sums * lanes;
   const char *type = type_text(arena, lanes);
-  write_f(w, "program peak\nbuffer x: f32[%d] input\nbuffer y: f32[%d] output\n", n + 2 * lanes, n);
+  write_text(w, "program peak\n");
+  if (threads > 1)
+    write_f(w, "threads %d\n", threads);
+  write_f(w, "buffer x: f32[%d] input\n", n + 2 * lanes);
+  for (int i = 0; i < threads; i++)
+    write_f(w, "buffer y%d: f32[%d] output\n", i, n);
   write_f(w, "kernel peak(in x: f32[%d] noalias, out y: f32[%d] noalias) {\n", n + 2 * lanes, n);
   write_f(w, "let a: %s = %s\nlet b: %s = %s\n", type, access(arena, "x", n, lanes), type, access(arena, "x", n + lanes, lanes));
   for (int i = 0; i < shape.sums; i++)
@@ -45,7 +60,8 @@ static void write_program(Writer *w, Arena *arena, LoopShape shape, bool fma) {
   write_text(w, "}\n");
   for (int i = 0; i < shape.sums; i++)
     write_f(w, "%s = s%d\n", access(arena, "y", i * lanes, lanes), i);
-  write_text(w, "}\nentry { call peak(x, y) }\n");
+  write_text(w, "}\n");
+  write_entry(w, threads);
 }
 
 void peak_free(Peak *peak) {
@@ -59,9 +75,10 @@ void peak_free(Peak *peak) {
 
 static Peak *compile(Session *session, LoopShape shape) {
   const Target *target = session->compilation.target;
+  int threads = session->compilation.options->threads;
   Writer w;
   writer_init(&w);
-  write_program(&w, session->arena, shape, target->fma);
+  write_program(&w, session->arena, shape, target->fma, threads);
   Source *source = ARENA_NEW(session->arena, Source);
   *source = (Source){"<peak>", arena_strndup(session->arena, w.data, w.len), (uint32_t)w.len};
   writer_free(&w);
@@ -77,7 +94,8 @@ static Peak *compile(Session *session, LoopShape shape) {
     out_of_memory();
   size_t n = (size_t)(shape.sums * shape.lanes), wide = (size_t)shape.lanes;
   peak->in = calloc(n + 2 * wide, sizeof *peak->in);
-  peak->out = calloc(n, sizeof *peak->out);
+  peak->threads = threads;
+  peak->out = calloc(n * (size_t)threads, sizeof *peak->out);
   peak->jit = jit_new(program, target, &emit, &session->diag);
   if (!peak->in || !peak->out)
     out_of_memory();
@@ -87,7 +105,8 @@ static Peak *compile(Session *session, LoopShape shape) {
     peak->in[n + i] = 0.5f;
     peak->in[n + wide + i] = 1;
   }
-  peak->operations = 2.0 * (double)STEPS * (double)n;
+  peak->operations = 2.0 * (double)STEPS * (double)n * threads;
+  peak->floats = n;
   peak->text = arena_printf(session->arena, "%s, %d lane%s", target->fma ? "fma" : "multiply and add", shape.lanes,
                             shape.lanes > 1 ? "s" : "");
   if (peak->jit)
@@ -98,10 +117,12 @@ static Peak *compile(Session *session, LoopShape shape) {
 
 double peak_measure(Peak *peak) {
   const void *in[1] = {peak->in};
-  void *out[1] = {peak->out};
-  double start = thread_seconds();
+  void *out[LOOP_MAX_THREADS];
+  for (int i = 0; i < peak->threads; i++)
+    out[i] = peak->out + (size_t)i * peak->floats;
+  double start = run_seconds(peak->threads);
   jit_run(peak->jit, in, out);
-  return peak->operations / (thread_seconds() - start);
+  return peak->operations / (run_seconds(peak->threads) - start);
 }
 
 /* The best of a few runs. */

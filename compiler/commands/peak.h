@@ -1,5 +1,5 @@
-/* The most arithmetic that one core of this machine does on a target: a loop of
- * independent multiply-adds, written as loops like everything else and compiled
+/* The most arithmetic that this machine does on a target, on one thread or on as many
+ * as --threads says: on each a loop of independent multiply-adds, written as loops like everything else and compiled
  * by the same back end. The yardstick of `mncc bench`. */
 #ifndef MNCC_COMMANDS_PEAK_H
 #define MNCC_COMMANDS_PEAK_H

@@ -11,8 +11,9 @@ typedef struct Times {
   int64_t n;
 } Times;
 
-/* Processor time of this thread: it does not run on while somebody else has the core. */
-double thread_seconds(void);
+/* What runs on `threads` threads are measured by. For one it is the processor time of the caller, which does not run on
+ * while somebody else has the core; for several the clock. */
+double run_seconds(int threads);
 
 /* n times, all 0. */
 Times times_new(Arena *arena, int64_t n);

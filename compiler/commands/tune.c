@@ -13,6 +13,7 @@
 
 #include "commands/commands.h"
 #include "commands/ports.h"
+#include "commands/stage_clock.h"
 #include "commands/times.h"
 
 static const Loc nowhere = {0};
@@ -28,8 +29,8 @@ typedef struct Candidate {
   Compilation c;
   Jit *jit;
   JitHooks hooks;
-  double *begun, *spent; /* by stage, of the run under way */
-  Times *times;          /* by stage */
+  StageClock *clock; /* of the run under way */
+  Times *times;      /* by stage */
 } Candidate;
 
 /* Stages of one shape. */
@@ -51,17 +52,6 @@ typedef struct Tune {
 } Tune;
 
 /* ---- compiling ---- */
-
-static void stage_begins(void *user, int stage) {
-  Candidate *candidate = user;
-  candidate->begun[stage] = pipeline_seconds();
-}
-
-static void stage_ends(void *user, int stage) {
-  double now = pipeline_seconds();
-  Candidate *candidate = user;
-  candidate->spent[stage] += now - candidate->begun[stage];
-}
 
 static bool same_tile(Tile a, Tile b) { return a.columns == b.columns && a.vectors == b.vectors; }
 
@@ -94,11 +84,10 @@ static bool add_candidate(Tune *t, bool *more) {
   *more = t->n == 0 || is_new(t, &candidate->c);
   if (!*more)
     return true;
-  size_t stages = candidate->c.program->stages.len + 1;
-  candidate->begun = ARENA_ARRAY(arena, double, stages);
-  candidate->spent = ARENA_ARRAY(arena, double, stages);
-  candidate->times = ARENA_ARRAY(arena, Times, stages);
-  candidate->hooks = (JitHooks){stage_begins, stage_ends, candidate};
+  size_t stages = candidate->c.program->stages.len;
+  candidate->times = ARENA_ARRAY(arena, Times, stages + 1);
+  candidate->clock = stage_clock_new(arena, stages, candidate->c.options->threads);
+  candidate->hooks = stage_clock_hooks(candidate->clock);
   candidate->jit = compile(t, &candidate->c, true);
   if (!candidate->jit)
     return false;
@@ -110,9 +99,10 @@ static bool add_candidate(Tune *t, bool *more) {
 /* ---- measuring ---- */
 
 static double timed_run(const Tune *t, Jit *jit) {
-  double start = thread_seconds();
+  int threads = t->session->compilation.options->threads;
+  double start = run_seconds(threads);
   jit_run(jit, t->in, t->out);
-  return thread_seconds() - start;
+  return run_seconds(threads) - start;
 }
 
 static void measure(Tune *t) {
@@ -128,10 +118,10 @@ static void measure(Tune *t) {
       Candidate *candidate = &t->candidates[k];
       size_t stages = candidate->c.program->stages.len;
       timed_run(t, candidate->jit); /* brings its weights into the caches */
-      memset(candidate->spent, 0, stages * sizeof *candidate->spent);
+      stage_clock_reset(candidate->clock);
       timed_run(t, candidate->jit);
       for (size_t s = 0; s < stages; s++)
-        candidate->times[s].seconds[round] = candidate->spent[s];
+        candidate->times[s].seconds[round] = stage_clock_seconds(candidate->clock, s);
     }
 }
 

@@ -431,6 +431,8 @@ static void report_text(Writer *w, const Verify *v) {
   bool by_c = !c->options->no_c;
   write_f(w, "%s for %s: the evaluator against %s%s%s%s\n", c->network->name, c->target->name, MNCC_HAVE_LLVM ? "LLVM" : "",
           MNCC_HAVE_LLVM && by_c ? " and " : "", by_c ? "C by " : "", by_c ? c_program_compiler() : "");
+  if (c->options->threads > 1)
+    write_f(w, "divided for %d threads\n", c->options->threads);
   int width = name_width(v);
   const char *form = "";
   for (size_t i = 0; i < v->rows.len; i++) {
@@ -460,6 +462,7 @@ static void report_json(Writer *w, const Verify *v) {
   write_quoted(w, c->network->name);
   write_text(w, ", \"target\": ");
   write_quoted(w, c->target->name);
+  write_f(w, ", \"threads\": %d", c->options->threads);
   write_f(w, ", \"tolerance\": %g, \"agree\": %s, \"first_apart\": ", v->tolerance, apart ? "false" : "true");
   if (apart)
     write_quoted(w, apart->name);
