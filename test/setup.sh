@@ -4,7 +4,8 @@
 set -euo pipefail
 
 build=(gcc libc6-dev cmake ninja-build flex bison pkg-config libjansson-dev libstb-dev llvm-19-dev)
-test=(g++ clang-19 libclang-rt-19-dev llvm-19-tools make python3 python3-numpy python3-torch python3-sklearn
+test=(g++ clang-19 libclang-rt-19-dev llvm-19-tools
+      llvm-22-dev clang-22 libclang-rt-22-dev llvm-22-tools make python3 python3-numpy python3-torch python3-sklearn
       qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi
       qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
       gcc-riscv64-linux-gnu libc6-dev-riscv64-cross lld-19 nodejs valgrind zsh fish mandoc)
