@@ -165,7 +165,7 @@ typedef struct MnlParser {
   MnlProgram *program;
 } MnlParser;
 
-/* Constructors, for the actions (read.c). */
+/* Constructors, for the actions (syntax.c). */
 MnlExpr *mnl_expr(MnlParser *p, MnlKind kind, Loc loc, const char *text);
 MnlExpr *mnl_with_args(MnlParser *p, MnlKind kind, Loc loc, const char *text, MnlList *args);
 MnlExpr *mnl_binary(MnlParser *p, char op, Loc loc, MnlExpr *a, MnlExpr *b);
