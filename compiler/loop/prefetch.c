@@ -20,7 +20,7 @@ enum {
   SMALL_WEIGHTS = 64 << 10, /* a layer with fewer bytes does not carry */
   OVERLAP = 8,  /* how often a line may be fetched again so that the fetching is spread */
   FEW_USES = 8, /* of a weight: its layer waits for memory */
-  LEAD_CACHES = 8,        /* the greatest lead, in caches */
+  LEAD_CACHES = 2, /* the greatest lead, in caches */
   MAX_DEPTH = 16
 };
 
@@ -39,6 +39,7 @@ typedef struct Item {
   int64_t main_macs;   /* by the kernel that does most */
   Kernel *main;
   const Buffer *param; /* its parameter for the weights */
+  const Buffer *input; /* its parameter for an input of the network; or null */
   int64_t calls;       /* of main */
   int64_t row_step;    /* the distance of its integer argument from call to call; 0: it has none or is called once */
   int64_t first_row;
@@ -172,6 +173,14 @@ static const Buffer *main_weights(const Stmt *call, size_t *at) {
   return best;
 }
 
+/* The callee's parameter for the first input of the network among the arguments; or null. */
+static const Buffer *input_param(const Stmt *call) {
+  for (size_t i = 0; i < call->callee->buffers.len; i++)
+    if (call->buffers[i]->kind == BUFFER_INPUT)
+      return call->callee->buffers.at[i];
+  return NULL;
+}
+
 /* `times` runs of the call, whose integer argument moves with `step`. */
 static void add_call(Prefetcher *p, const Stmt *call, int64_t times, const Var *step) {
   size_t at = 0;
@@ -194,6 +203,7 @@ static void add_call(Prefetcher *p, const Stmt *call, int64_t times, const Var *
   item->main = call->callee;
   item->main_macs = macs;
   item->param = call->callee->buffers.at[at];
+  item->input = input_param(call);
   item->calls = times;
   item->row_step = 0;
   if (times > 1 && call->callee->ints.len == 1) {
@@ -258,6 +268,8 @@ static bool has_room(Arena *scratch, const Item *item) {
 static void survey(Prefetcher *p, Item *item) {
   find_nest(p->scratch, &item->main->body, &item->nest);
   bool small = item->end - item->begin < SMALL_WEIGHTS, stepped = item->calls > 1 && item->row_step == 0;
+  if (item->nest.depth == 0 || has_prefetch(&item->main->body) || !has_room(p->scratch, item))
+    item->input = NULL;
   item->carries = item->nest.depth > 0 && !small && !stepped && !has_prefetch(&item->main->body) &&
                   (streams(item) || has_room(p->scratch, item));
   int64_t bytes = item->end - item->begin;
@@ -293,6 +305,126 @@ static void choose_leads(Prefetcher *p) {
   }
 }
 
+/* ---- inputs of the network ---- */
+
+/* Kernels that read an input while they compute: each row is fetched while the row above it is worked on. */
+
+/* How a kernel walks over a buffer [H][W]...: the innermost loop along the columns, the elements that one iteration moves on,
+ * the rows that the next run of the walk reads for the first time. */
+typedef struct Walk {
+  Stmt *loop;
+  const Affine *row, *column; /* the first new row; the leftmost column of the iteration */
+  int64_t rows, elems;
+} Walk;
+
+/* The index with the variables of the loops of the nest from `first` on at one end. */
+static const Affine *index_at_end(Arena *arena, const Affine *index, const Nest *nest, int first, bool last) {
+  for (int d = first; d < nest->depth; d++) {
+    const Stmt *loop = nest->loops[d];
+    const Affine *end = affine_add_const(arena, loop->lower[0], last ? (nest->trips[d] - 1) * loop->step : 0);
+    index = affine_subst(arena, index, loop->var, end);
+  }
+  return index;
+}
+
+/* The rows by which the walk moves on: those of the loop around it, or of the next call. */
+static int64_t rows_of_step(const Kernel *kernel, const Nest *nest, int depth, const Affine *row) {
+  int64_t coef;
+  for (int d = depth; d-- > 0;)
+    if (affine_uses(row, nest->loops[d]->var))
+      return affine_coef(row, nest->loops[d]->var, &coef) ? coef * nest->loops[d]->step : 0;
+  return kernel->ints.len == 1 && affine_coef(row, kernel->ints.at[0], &coef) ? coef : 0;
+}
+
+/* Elements by which iterations of loop d move along the columns. */
+static int64_t columns_of_step(const Loads *loads, const Buffer *buffer, const Stmt *loop) {
+  int64_t coef, most = 0;
+  for (size_t i = 0; i < loads->len; i++)
+    if (loads->at[i]->buffer == buffer && affine_coef(loads->at[i]->index[1], loop->var, &coef))
+      most = greatest(most, coef * loop->step);
+  for (int d = 2; d < buffer->rank; d++)
+    most *= buffer->dims[d];
+  return most;
+}
+
+static void collect_block_loads(Arena *scratch, const Block *block, Loads *loads) {
+  for (size_t i = 0; i < block->stmts.len; i++) {
+    const Stmt *s = block->stmts.at[i];
+    if (s->expr)
+      collect_loads(scratch, s->expr, loads);
+    collect_block_loads(scratch, &s->body, loads);
+    collect_block_loads(scratch, &s->otherwise, loads);
+  }
+}
+
+/* False where the walk is none of those that are understood. */
+static bool find_walk(Arena *arena, const Kernel *kernel, const Buffer *buffer, const Nest *nest, Walk *walk) {
+  *walk = (Walk){0};
+  if (nest->depth == 0 || buffer->rank < 2)
+    return false;
+  Loads loads = {0};
+  collect_block_loads(arena, &nest->loops[nest->depth - 1]->body, &loads);
+  int depth = 0;
+  for (int d = 0; d < nest->depth; d++) {
+    int64_t elems = columns_of_step(&loads, buffer, nest->loops[d]);
+    if (elems > walk->elems) {
+      walk->elems = elems;
+      walk->loop = nest->loops[d];
+      depth = d;
+    }
+  }
+  for (size_t i = 0; i < loads.len && walk->loop; i++) {
+    const Expr *load = loads.at[i];
+    if (load->buffer != buffer)
+      continue;
+    const Affine *row = index_at_end(arena, load->index[0], nest, depth + 1, true);
+    const Affine *column = index_at_end(arena, load->index[1], nest, depth + 1, false);
+    int64_t further;
+    if (!walk->row || (affine_is_const(affine_sub(arena, row, walk->row), &further) && further > 0))
+      walk->row = row;
+    if (!walk->column || (affine_is_const(affine_sub(arena, column, walk->column), &further) && further < 0))
+      walk->column = column;
+  }
+  if (!walk->row)
+    return false;
+  walk->rows = rows_of_step(kernel, nest, depth, walk->row);
+  walk->row = affine_add_const(arena, walk->row, 1);
+  return walk->rows > 0 && walk->elems * elem_bytes(buffer->elem) >= LINE;
+}
+
+static Stmt *fetch_new(Arena *arena, const Stmt *around, const Buffer *buffer) {
+  Stmt *fetch = loop_stmt_new(arena, STMT_PREFETCH);
+  fetch->loc = around->loc;
+  fetch->buffer = (Buffer *)(uintptr_t)buffer;
+  for (int d = 0; d < buffer->rank; d++)
+    fetch->index[d] = affine_const(arena, 0);
+  return fetch;
+}
+
+static void prepend(Arena *arena, Stmt *around, Block *body) {
+  for (size_t i = 0; i < around->body.stmts.len; i++)
+    block_push(arena, body, around->body.stmts.at[i]);
+  around->body = *body;
+}
+
+static void fetch_input(Prefetcher *p, const Item *item, const Buffer *buffer) {
+  Arena *arena = p->program->arena;
+  Walk walk;
+  if (!find_walk(arena, item->main, buffer, &item->nest, &walk))
+    return;
+  int64_t elem = elem_bytes(buffer->elem), lines = (walk.elems * elem + LINE - 1) / LINE;
+  Block body = {0};
+  for (int64_t r = 0; r < walk.rows; r++)
+    for (int64_t i = 0; i < lines; i++) {
+      Stmt *fetch = fetch_new(arena, walk.loop, buffer);
+      fetch->index[0] = affine_add_const(arena, walk.row, r);
+      fetch->index[1] = walk.column;
+      fetch->index[buffer->rank - 1] = affine_add_const(arena, fetch->index[buffer->rank - 1], i * LINE / elem);
+      block_push(arena, &body, fetch);
+    }
+  prepend(arena, walk.loop, &body);
+}
+
 /* ---- the code ---- */
 
 /* Fetches `lines` lines from `from` bytes behind the start of the weights, spread over the iterations. */
@@ -323,17 +455,11 @@ static void insert(Prefetcher *p, Item *item, int64_t from, int64_t lines) {
   Block body = {0};
   Stmt *around = nest->loops[depth - 1];
   for (int64_t i = 0; i < each; i++) {
-    Stmt *fetch = loop_stmt_new(arena, STMT_PREFETCH);
-    fetch->loc = around->loc;
-    fetch->buffer = (Buffer *)(uintptr_t)item->param;
-    for (int d = 0; d < item->param->rank; d++)
-      fetch->index[d] = affine_const(arena, 0);
+    Stmt *fetch = fetch_new(arena, around, item->param);
     fetch->index[item->param->rank - 1] = affine_add_const(arena, at, i * LINE / elem);
     block_push(arena, &body, fetch);
   }
-  for (size_t i = 0; i < around->body.stmts.len; i++)
-    block_push(arena, &body, around->body.stmts.at[i]);
-  around->body = body;
+  prepend(arena, around, &body);
 }
 
 static void insert_all(Prefetcher *p) {
@@ -363,5 +489,8 @@ void loop_prefetch(Program *program, const Memory *memory) {
     survey(&p, &p.items.at[i]);
   choose_leads(&p);
   insert_all(&p);
+  for (size_t i = 0; i < p.items.len; i++)
+    if (p.items.at[i].input)
+      fetch_input(&p, &p.items.at[i], p.items.at[i].input);
   arena_free(scratch);
 }

@@ -276,11 +276,12 @@ static const char *choose_big(const Regions *regions, const Region *region, Stag
     int64_t columns = compute->n_reduce && pixels > 1 ? 7 : 1;
     if (columns > 1) /* one vector wide */
       columns = settle_tile(regions, stage, (Tile){columns, 1}, pixels < 7 ? 7 : pixels, 1).columns;
-    const char *split = columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)columns) : "";
-    const char *order = columns > 1 ? "order c y x x.i c.i; " : "";
     const char *taps = compute->multiply_add ? unroll_taps(arena, compute, 25) : "";
-    return arena_printf(arena, "%s%ssplit c %lld; %s%s%svector c.i", peel, split, (long long)lanes, order, taps,
-                        columns > 1 ? "unroll x.i; " : "");
+    if (columns == 1)
+      return arena_printf(arena, "%ssplit c %lld; %svector c.i", peel, (long long)lanes, taps);
+    /* The borders are cut off inside the loop over channels: what they read is near, and their sums overlap with others. */
+    return arena_printf(arena, "split c %lld; order c y x c.i; %ssplit x %lld; %sunroll x.i; vector c.i", (long long)lanes, peel,
+                        (long long)columns, taps);
   }
   int64_t summed = summed_block(regions, stage), depth = reduction_length(compute);
   bool unrolled = !summed && depth <= 32;
