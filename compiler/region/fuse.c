@@ -96,20 +96,20 @@ static int64_t set_chain_rows(Stage *stages, int n, int64_t rows) {
 }
 
 /* Rows of the steps of a chain: as many as let the rows between the stages stay in a quarter of the second cache; false if
- * even single rows take more than half of it. */
+ * even single rows take more than all of it. */
 static bool chain_rows(const Target *target, Stage *stages, int n) {
   int64_t best = 1, all = stages[n - 1].rows;
   for (int64_t rows = 2; rows <= all; rows++)
     if (all % rows == 0 && set_chain_rows(stages, n, rows) <= target->l2_bytes / 4)
       best = rows;
-  return set_chain_rows(stages, n, best) <= target->l2_bytes / 2;
+  return set_chain_rows(stages, n, best) <= target->l2_bytes;
 }
 
 /* A chain of n stages goes on with a window and its follower: the rows between would not stay in the second cache
  * otherwise, and the follower's weights are few enough to be read again for every step. */
 static bool chain_goes_on(const Target *target, Stage *stages, int n) {
   return keeps_channels_apart(&stages[n].compute) && feeds_window(target, &stages[n - 1], &stages[n]) &&
-         follows_row_by_row(&stages[n], &stages[n + 1]) && weight_bytes_of(&stages[n + 1]) <= target->l2_bytes / 8;
+         follows_row_by_row(&stages[n], &stages[n + 1]) && weight_bytes_of(&stages[n + 1]) <= target->l2_bytes / 6;
 }
 
 enum { MAX_CHAIN = 15 };
