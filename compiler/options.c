@@ -471,7 +471,7 @@ static const OptionDef table[] = {
      COMPILE | RUNS, read_weights, AT(weights), 0, false},
     {"--weights-as", "constants|blob", "weights in the source, or as a separate binary", COMPILE,
      read_weights_as, AT(weights_as), 0, false},
-    {"--target", "NAME|TRIPLE", "what the code runs on (see --print-targets)", COMPILE | RUNS,
+    {"--target", "NAME|TRIPLE", "what the code runs on (see --print-targets); compiling: also a list, best first, for one file that chooses", COMPILE | RUNS,
      read_string, AT(target), 0, false},
     {"-mcpu", "CPU", "processor, as LLVM names it", COMPILE | RUNS, read_string, AT(cpu), 0, false},
     {"-mattr", "FEATURES", "processor features, as LLVM names them: +avx2,+fma", COMPILE | RUNS,

@@ -4,6 +4,7 @@ their RUN lines stand for and which of them need what this build or machine may 
 Everything that depends on the build comes from lit.site.cfg.py, which CMake writes."""
 
 import os
+import platform
 import shutil
 import sys
 
@@ -50,6 +51,7 @@ for feature, present in [
     ("run-armv7", have("arm-linux-gnueabihf-gcc") and have("qemu-arm")),
     ("run-riscv64", have("riscv64-linux-gnu-gcc") and have("qemu-riscv64")),
     ("run-wasm32", (have("wasm-ld") or have("wasm-ld-19")) and have("node")),
+    ("x86-64", platform.machine() == "x86_64"),
     ("llvm", config.has_llvm),
     ("pictures", config.has_images),
     ("examples", config.has_examples),

@@ -54,13 +54,14 @@ static void write_call(Writer *w, const Program *program) {
 static bool write_sources(Session *session, const Program *program, const EmitOptions *emit, const char *folder) {
   enum { MODEL, HEADER, CALL, FILES };
   static const char *const names[FILES] = {"model.c", "model.h", "call.c"};
-  const Target *target = session->compilation.target;
+  Variant variant = {program, session->compilation.target};
+  Variants variants = {&variant, 1};
   Outputs *outputs = outputs_new();
   Writer *writers[FILES];
   for (int i = 0; i < FILES; i++)
     writers[i] = outputs_add(outputs, arena_printf(session->arena, "%s/%s", folder, names[i]));
-  bool ok = emit_c(writers[MODEL], program, target, emit, &session->diag);
-  emit_header(writers[HEADER], program, target, emit);
+  bool ok = emit_c(writers[MODEL], &variants, emit, &session->diag);
+  emit_header(writers[HEADER], &variants, emit);
   write_call(writers[CALL], program);
   if (!ok) {
     outputs_abandon(outputs);
@@ -144,7 +145,8 @@ static void *new_memory(int64_t bytes, int align) {
 }
 
 static bool make_weights(Session *session, const Program *program, CProgram *c) {
-  WeightLayout layout = weight_layout(session->arena, program, session->compilation.target->buffer_align);
+  Variant variant = {program, session->compilation.target};
+  WeightLayout layout = weight_layout(session->arena, &(Variants){&variant, 1});
   c->weights = new_memory(layout.total_bytes, layout.align);
   for (size_t i = 0; i < layout.n; i++)
     if (!weight_bytes(layout.places[i].buffer, session->weights, &session->diag, false,

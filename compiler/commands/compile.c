@@ -72,19 +72,18 @@ static bool is_identifier(const char *text) {
 static bool emits_code(Emit emit) { return last_stage(emit) == STAGE_PLAN && emit != EMIT_PLAN; }
 
 /* C, LLVM IR, assembly or an object into `w`. */
-static bool emit_program(Session *session, Emit emit, Writer *w) {
-  const Compilation *c = &session->compilation;
+static bool emit_program(Session *session, const Variants *variants, Emit emit, Writer *w) {
   if (emit == EMIT_C) {
     if (session->emit.triple) {
       diag_error(&session->diag, nowhere, "C is made for a target of the table, not for the triple '%s' (mncc --print-targets)",
                  session->emit.triple);
       return false;
     }
-    return emit_c(w, c->program, c->target, &session->emit, &session->diag);
+    return emit_c(w, variants, &session->emit, &session->diag);
   }
 #if MNCC_HAVE_LLVM
   LlvmOutput output = emit == EMIT_LLVM ? LLVM_TEXT : emit == EMIT_BC ? LLVM_BITCODE : emit == EMIT_ASM ? LLVM_ASSEMBLY : LLVM_OBJECT;
-  return emit_llvm(w, c->program, c->target, &session->emit, output, &session->diag);
+  return emit_llvm(w, variants, &session->emit, output, &session->diag);
 #else
   diag_error(&session->diag, nowhere, "this mncc was built without LLVM and emits C only (build it with -DMNCC_LLVM=ON)");
   return false;
@@ -115,9 +114,8 @@ static bool write_weight(Session *session, Writer *w, const Buffer *buffer) {
 }
 
 /* All weights in the order and at the offsets of the layout. */
-static bool write_blob(Session *session, Writer *w) {
-  const Compilation *c = &session->compilation;
-  WeightLayout layout = weight_layout(session->arena, c->program, c->target->buffer_align);
+static bool write_blob(Session *session, const Variants *variants, Writer *w) {
+  WeightLayout layout = weight_layout(session->arena, variants);
   int64_t at = 0;
   bool ok = true;
   for (size_t i = 0; i < layout.n && ok; i++) {
@@ -211,25 +209,43 @@ static int finish_outputs(Session *session, Outputs *outputs) {
   return EXIT_IO;
 }
 
-/* Code with its header, and the blob where it is asked for. */
-static bool write_program(Session *session, Emit emit, const char *path, Outputs *outputs) {
+/* The network planned for each of the session's targets, of which the first has been done. Null after errors. */
+static const Variants *plan_variants(Session *session) {
   Arena *arena = session->arena;
-  const Program *program = session->compilation.program;
-  const Target *target = session->compilation.target;
+  Variants *variants = ARENA_NEW(arena, Variants);
+  Variant *at = ARENA_ARRAY(arena, Variant, session->targets.len);
+  for (size_t i = 0; i < session->targets.len; i++) {
+    Compilation c = session->compilation;
+    c.target = session->targets.at[i];
+    if (i > 0 && c.options->verbose)
+      fprintf(stderr, "for %s\n", c.target->name);
+    if (i > 0 && !pipeline_go_on(&c, STAGE_REGIONS, STAGE_PLAN))
+      return NULL;
+    if (i > 0)
+      loop_number_stages(c.program, at[0].program);
+    at[i] = (Variant){c.program, c.target};
+  }
+  *variants = (Variants){at, session->targets.len};
+  return variants;
+}
+
+/* Code with its header, and the blob where it is asked for. */
+static bool write_program(Session *session, const Variants *variants, Emit emit, const char *path, Outputs *outputs) {
+  Arena *arena = session->arena;
   bool to_file = strcmp(path, "-") != 0;
   double start = pipeline_seconds();
   Writer *w = outputs_add(outputs, path);
-  if (!emit_program(session, emit, w))
+  if (!emit_program(session, variants, emit, w))
     return false;
   if (session->compilation.options->verbose)
     fprintf(stderr, "%-20s %8.3f ms, %zu bytes\n", emit_name(emit), 1e3 * (pipeline_seconds() - start), w->drained + w->len);
   if (to_file && (emit == EMIT_C || emit == EMIT_OBJ || emit == EMIT_ASM))
-    emit_header(outputs_add(outputs, with_suffix(arena, path, ".h")), program, target, &session->emit);
+    emit_header(outputs_add(outputs, with_suffix(arena, path, ".h")), variants, &session->emit);
   if (!to_file || !session->emit.weights_as_blob)
     return true;
   const char *blob = with_suffix(arena, path, ".bin");
-  emit_blob_assembly(outputs_add(outputs, with_suffix(arena, path, "_weights.S")), program, target, &session->emit, base_name(blob));
-  return write_blob(session, outputs_add(outputs, blob));
+  emit_blob_assembly(outputs_add(outputs, with_suffix(arena, path, "_weights.S")), variants, &session->emit, base_name(blob));
+  return write_blob(session, variants, outputs_add(outputs, blob));
 }
 
 static int compile_program(Session *session, Emit emit) {
@@ -248,6 +264,9 @@ static int compile_program(Session *session, Emit emit) {
   int status = session_weights(session);
   if (status != EXIT_FINE)
     return status;
+  const Variants *variants = plan_variants(session);
+  if (!variants)
+    return session_failed(session);
   const char *path = to_file ? options->output : "-";
   const char *file = to_file ? base_name(options->output) : arena_printf(arena, "%s.c", program->name);
   session->emit.prefix = options->prefix ? options->prefix : default_prefix(arena, program->name);
@@ -255,7 +274,7 @@ static int compile_program(Session *session, Emit emit) {
   session->emit.header_name = with_suffix(arena, file, ".h");
 
   Outputs *outputs = outputs_new();
-  bool ok = write_program(session, emit, path, outputs);
+  bool ok = write_program(session, variants, emit, path, outputs);
   if (ok && !session->diag.errors)
     return finish_outputs(session, outputs);
   outputs_abandon(outputs);
@@ -280,6 +299,22 @@ static void print_stage(Session *session, Emit emit, Writer *w) {
     pipeline_print(w, c, last_stage(emit));
 }
 
+/* What there is one of for each target is shown for one target only. */
+static bool refuse_list(Session *session, const char *what) {
+  diag_error(&session->diag, nowhere, "%s is for one target at a time, and --target names %zu", what, session->targets.len);
+  return true;
+}
+
+static bool shows_one_of_several(Session *session, Emit emit) {
+  const Options *options = session->compilation.options;
+  StageKind last = last_stage(emit);
+  if (session->targets.len == 1)
+    return false;
+  if (options->stop_after)
+    return refuse_list(session, "--stop-after");
+  return last >= STAGE_REGIONS && !emits_code(emit) && refuse_list(session, arena_printf(session->arena, "--emit=%s", emit_name(emit)));
+}
+
 static int compile(Session *session) {
   Compilation *c = &session->compilation;
   Emit emit = c->options->syntax_only ? EMIT_NETWORK : options_emit(c->options);
@@ -288,6 +323,8 @@ static int compile(Session *session) {
     diag_error(&session->diag, nowhere, "'%s' is loop text: it has no %s", session->source.name, emit_name(emit));
     return EXIT_USAGE;
   }
+  if (shows_one_of_several(session, emit))
+    return EXIT_USAGE;
   Writer w;
   writer_init(&w);
   int status;

@@ -27,28 +27,134 @@ static int read_source(Session *session, const char *path, int slot, Source *sou
   return EXIT_FINE;
 }
 
-/* --target names a row of the table or an LLVM triple. */
-static int find_target(Session *session, const Options *options) {
-  const char *name = options->target ? options->target : "generic";
-  session->compilation.target = target_find(name);
-  const Target *native = target_native(session->arena);
-  if (strcmp(name, native->name) == 0)
-    session->compilation.target = native;
-  if (session->compilation.target)
-    return EXIT_FINE;
-  if (strchr(name, '-')) {
-    session->compilation.target = target_find("generic");
-    session->emit.triple = name;
-    return EXIT_FINE;
-  }
+/* ---- targets ---- */
+
+/* A target's name that `name` may have been meant for, or null. */
+static const char *nearest_target(Session *session, const char *name) {
   VEC(const char *) names = {0};
-  VEC_PUSH(session->arena, names, native->name);
+  VEC_PUSH(session->arena, names, target_native(session->arena)->name);
   for (size_t i = 0; i < target_count(); i++)
     VEC_PUSH(session->arena, names, target_at(i)->name);
-  const char *near = nearest_word(name, names.at, names.len);
-  diag_error(&session->diag, nowhere, "unknown target '%s'%s%s%s (mncc --print-targets lists them; a triple such as arm-none-eabi will do too)",
-             name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  return nearest_word(name, names.at, names.len);
+}
+
+static int unknown_target(Session *session, const char *name, const char *otherwise) {
+  const char *near = nearest_target(session, name);
+  diag_error(&session->diag, nowhere, "unknown target '%s'%s%s%s (mncc --print-targets lists them%s)", name,
+             near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "", otherwise);
   return EXIT_USAGE;
+}
+
+/* A row of the table or an LLVM triple. */
+static int find_target(Session *session, const char *name) {
+  const Target *target = target_find(name), *native = target_native(session->arena);
+  if (strcmp(name, native->name) == 0)
+    target = native;
+  if (!target && strchr(name, '-')) {
+    target = target_find("generic");
+    session->emit.triple = name;
+  }
+  if (!target)
+    return unknown_target(session, name, "; a triple such as arm-none-eabi will do too");
+  VEC_PUSH(session->arena, session->targets, target);
+  return EXIT_FINE;
+}
+
+/* Every processor that has what `a` asks for has what `b` asks for. */
+static bool asks_for_all_of(const Target *a, const Target *b) {
+  for (size_t i = 0; i < b->dispatch.n; i++) {
+    bool found = false;
+    for (size_t k = 0; k < a->dispatch.n && !found; k++)
+      found = a->dispatch.at[k].bit == b->dispatch.at[i].bit;
+    if (!found)
+      return false;
+  }
+  return true;
+}
+
+/* What is wrong with a list up to its last target, or null. */
+static const char *list_problem(Session *session, bool last) {
+  Arena *arena = session->arena;
+  size_t n = session->targets.len;
+  const Target *target = session->targets.at[n - 1], *first = session->targets.at[0];
+  if (!last && target->dispatch.n == 0)
+    return arena_printf(arena, "there is no way to ask a processor whether it runs '%s', which can only be the last of several",
+                        target->name);
+  if (target->triple && first->triple && strcmp(target->triple, first->triple) != 0)
+    return arena_printf(arena, "'%s' and '%s' are of different architectures", first->name, target->name);
+  for (size_t i = 0; i + 1 < n; i++) {
+    const Target *before = session->targets.at[i];
+    if (before == target)
+      return arena_printf(arena, "'%s' is named twice", target->name);
+    if (asks_for_all_of(target, before))
+      return arena_printf(arena, "'%s' would never be chosen behind '%s', which runs wherever it does; the best comes first",
+                          target->name, before->name);
+  }
+  return NULL;
+}
+
+/* Options that make sense for one target only. */
+static const char *one_target_option(const Options *options) {
+  return options->cpu        ? "-mcpu"
+         : options->features ? "-mattr"
+         : options->schedule ? "--schedule"
+         : options->tuned    ? "--tuned"
+                             : NULL;
+}
+
+/* Several of the table, one file for all: the best first. */
+static int find_targets(Session *session, const Options *options) {
+  const char *option = one_target_option(options);
+  if (options->verb != VERB_COMPILE || option) {
+    diag_error(&session->diag, nowhere, "%s%s is for one target, and --target=%.200s names several",
+               option ? "" : "mncc ", option ? option : verb_name(options->verb), options->target);
+    return EXIT_USAGE;
+  }
+  const char *native = target_native(session->arena)->name;
+  for (const char *at = options->target;; at++) {
+    size_t len = strcspn(at, ",");
+    const char *name = arena_strndup(session->arena, at, len), *problem;
+    const Target *target = target_find(name);
+    at += len;
+    if (!len)
+      problem = "a target's name is missing";
+    else if (!target && strcmp(name, native) == 0)
+      problem = "'native' is the machine that mncc runs on; a file for several names targets of the table";
+    else if (!target && strchr(name, '-') && !nearest_target(session, name))
+      problem = arena_printf(session->arena, "a list is of targets of the table, not of triples such as '%s'", name);
+    else if (!target)
+      return unknown_target(session, name, "");
+    else {
+      VEC_PUSH(session->arena, session->targets, target);
+      problem = list_problem(session, !*at);
+    }
+    if (problem) {
+      diag_error(&session->diag, nowhere, "--target=%.200s: %s", options->target, problem);
+      return EXIT_USAGE;
+    }
+    if (!*at)
+      return EXIT_FINE;
+  }
+}
+
+/* In a file for several targets, a row that is for any triple is for that of the others. */
+static void share_triple(Session *session) {
+  for (size_t i = 1; i < session->targets.len; i++) {
+    Target *target = ARENA_NEW(session->arena, Target);
+    *target = *session->targets.at[i];
+    target->triple = session->targets.at[0]->triple;
+    session->targets.at[i] = target;
+  }
+}
+
+static int choose_targets(Session *session, const Options *options) {
+  const char *names = options->target ? options->target : "generic";
+  int status = strchr(names, ',') ? find_targets(session, options) : find_target(session, names);
+  if (status != EXIT_FINE)
+    return status;
+  share_triple(session);
+  session->compilation.target = session->targets.at[0];
+  return EXIT_FINE;
 }
 
 int session_open(Session *session, const Options *options) {
@@ -67,7 +173,7 @@ int session_open(Session *session, const Options *options) {
     diag_error(&session->diag, nowhere, "--threads is for networks; loop text says 'threads %d' itself", options->threads);
     return EXIT_USAGE;
   }
-  int status = find_target(session, options);
+  int status = choose_targets(session, options);
   if (status == EXIT_FINE)
     status = read_source(session, options->input, 0, &session->source);
   const char *const files[3] = {options->regions, options->schedule, options->tuned};

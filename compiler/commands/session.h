@@ -14,6 +14,7 @@ typedef struct Session {
   Weights *weights;
   const char *weights_file; /* from which they come; null: from none */
   EmitOptions emit;
+  VEC(const Target *) targets; /* what --target names: one, or for `compile` several, of which compilation.target is the first */
 } Session;
 
 /* Reads the input and the files that options name, and finds the target. Returns EXIT_FINE or the exit status after

@@ -652,6 +652,21 @@ ProgramStage *loop_stage(Program *program, const char *path) {
   return stage;
 }
 
+void loop_number_stages(Program *program, const Program *like) {
+  size_t n = program->stages.len;
+  ProgramStage **ordered = ARENA_ARRAY(program->arena, ProgramStage *, n);
+  if (n != like->stages.len)
+    BUG("program '%s' has %zu stages, and %zu elsewhere", program->name, n, like->stages.len);
+  for (size_t i = 0; i < n; i++) {
+    ordered[i] = loop_stage(program, like->stages.at[i]->path);
+    ordered[i]->index = (int)i;
+  }
+  if (program->stages.len != n)
+    BUG("the stages of program '%s' are others than elsewhere", program->name);
+  for (size_t i = 0; i < n; i++)
+    program->stages.at[i] = ordered[i];
+}
+
 Stmt *loop_for_new(Arena *arena, Var *var, int64_t lo, int64_t hi) {
   Stmt *stmt = loop_stmt_new(arena, STMT_FOR);
   stmt->var = var;

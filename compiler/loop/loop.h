@@ -365,6 +365,8 @@ Var *loop_var_new(Arena *arena, const char *name);
 Stmt *loop_stmt_new(Arena *arena, StmtKind kind);
 /* The stage with this path, which is added if there is none. */
 ProgramStage *loop_stage(Program *program, const char *path);
+/* The stages of `program` get the numbers and the order that stages of the same paths have in `like`, which are all. */
+void loop_number_stages(Program *program, const Program *like);
 /* for var in lo..hi with constant bounds, step 1, serial, label = name. */
 Stmt *loop_for_new(Arena *arena, Var *var, int64_t lo, int64_t hi);
 void block_push(Arena *arena, Block *block, Stmt *stmt);

@@ -1,6 +1,7 @@
 /* What the parts of the C printer share: the emitter and what each part offers the others.
  *
  *   emit_c.c     the file: functions, weights, opening
+ *   c_dispatch.c what a file for several targets has beyond that: which code is for which, and the choice
  *   c_survey.c   names; what is used, and how large indices become
  *   c_stmt.c     statements, and the temporaries that they need
  *   c_parallel.c functions for the branches of parallel statements
@@ -34,11 +35,11 @@ typedef struct Prelude {
 
 typedef struct Emitter {
   Arena *arena;
-  const Program *program;
-  const Target *target;
+  const Variants *variants;
   const EmitOptions *options;
   Diag *diag;
-  const char *prefix, *upper;
+  const char *prefix, *upper; /* of the file and its macros */
+  const char **own_prefixes;  /* by variant */
   WeightLayout layout;
   CNames *file_names;
   CMap names;     /* Buffer, Var, Value, Kernel -> its C name */
@@ -47,10 +48,14 @@ typedef struct Emitter {
   CMap ranges;    /* Var -> Interval */
   double largest; /* magnitude that an index calculation may reach */
   const char *index_type;
+  bool needs_string, needs_math, needs_intrinsics, needs_lane_loop, needs_vector_loop;
+
+  /* of the variant being written */
+  const Program *program;
+  const Target *target;
+  const char *own; /* the prefix of its names */
   VEC(Helper) helpers;
   VEC(Prelude) prelude;
-  bool needs_string, needs_math, needs_lane_loop, needs_vector_loop;
-
   Writer *w; /* functions */
   /* within a function */
   CNames *local_names;
@@ -70,7 +75,7 @@ typedef struct Emitter {
 const char *c_name_of(const Emitter *e, const void *thing);
 void c_set_name(Emitter *e, const void *thing, const char *name);
 void c_mark_used(Emitter *e, const void *thing);
-/* A name at file scope: with the prefix, so that it meets no macro and no library function. */
+/* A name at file scope: with the variant's prefix, so that it meets no macro and no library function. */
 const char *c_claim_global(Emitter *e, const char *name);
 const char *c_new_temp(Emitter *e);
 /* Marks what the entry and the kernels that it calls use, and finds e->largest. */
@@ -80,12 +85,24 @@ const Affine *c_flat_index(Emitter *e, const Buffer *buffer, const Affine *const
 
 /* ---- functions (emit_c.c) ---- */
 
+/* What is asked for from now on is for variant i. */
+void c_begin_variant(Emitter *e, size_t i);
 /* Names of what follows are apart from the file's only. */
 void c_begin_function(Emitter *e);
 /* Names in order of appearance, before temporaries take any. */
 void c_name_block(Emitter *e, const Block *block);
 /* A local pointer to a buffer: `base` + offset bytes. */
 void c_place_pointer(Emitter *e, const Buffer *buffer, const char *base, int64_t offset, const char *qualifier);
+
+/* ---- several targets in one file (c_dispatch.c); with one target these do nothing ---- */
+
+/* The code between these may use what the current variant's target has. */
+void c_open_target(Emitter *e, Writer *w);
+void c_close_target(Emitter *e, Writer *w);
+/* Is the macro sure to be true of such code, whatever the preprocessor finds? */
+bool c_target_defines(const Emitter *e, const char *macro);
+/* PREFIX_target, and PREFIX_run, which calls the run function of the variant that the processor can execute. */
+void c_dispatch(Emitter *e, Writer *w);
 
 /* ---- parallel statements (c_parallel.c) ---- */
 

@@ -21,7 +21,7 @@ void c_mark_used(Emitter *e, const void *thing) {
 }
 
 const char *c_claim_global(Emitter *e, const char *name) {
-  return c_names_claim(e->file_names, arena_printf(e->arena, "%s_%s", e->prefix, name));
+  return c_names_claim(e->file_names, arena_printf(e->arena, "%s_%s", e->own, name));
 }
 
 const char *c_new_temp(Emitter *e) {

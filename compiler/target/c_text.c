@@ -338,35 +338,42 @@ CPorts c_ports(Arena *arena, const Program *program, BufferKind kind) {
   return ports;
 }
 
-static const char *add_ports(Arena *arena, const char *text, const CPorts *ports, CNames *names,
-                             const char *qualifier, const char ***port_names) {
-  *port_names = ARENA_ARRAY(arena, const char *, ports->n);
+static void add_parameter(Arena *arena, CSignature *signature, const char *type, const char *name) {
+  const char *comma = *signature->arguments ? ", " : "";
+  signature->parameters = arena_printf(arena, "%s%s%s%s", signature->parameters, comma, type, name);
+  signature->arguments = arena_printf(arena, "%s%s%s", signature->arguments, comma, name);
+}
+
+static const char **add_ports(Arena *arena, CSignature *signature, const CPorts *ports, CNames *names,
+                              const char *qualifier) {
+  const char **port_names = ARENA_ARRAY(arena, const char *, ports->n);
   for (size_t i = 0; i < ports->n; i++) {
-    (*port_names)[i] = c_names_claim(names, ports->at[i]->name);
-    text = arena_printf(arena, "%s, %s%s *%s", text, qualifier, c_type(ports->at[i]->elem),
-                        (*port_names)[i]);
+    port_names[i] = c_names_claim(names, ports->at[i]->name);
+    add_parameter(arena, signature, arena_printf(arena, "%s%s *", qualifier, c_type(ports->at[i]->elem)), port_names[i]);
   }
-  return text;
+  return port_names;
 }
 
 CSignature c_signature(Arena *arena, const Program *program, const EmitOptions *options,
                        CNames *names) {
-  CSignature signature = {0};
+  CSignature signature = {.parameters = "", .arguments = ""};
   signature.inputs = c_ports(arena, program, BUFFER_INPUT);
   signature.outputs = c_ports(arena, program, BUFFER_OUTPUT);
-  const char *text = arena_printf(arena, "void %s_run(", c_prefix(program, options));
+  const char *prefix = c_prefix(program, options);
   if (program->threads > 1) {
     signature.parallel = c_names_claim(names, "parallel");
-    text = arena_printf(arena, "%sconst %s_parallel *%s, ", text, c_prefix(program, options), signature.parallel);
+    add_parameter(arena, &signature, arena_printf(arena, "const %s_parallel *", prefix), signature.parallel);
   }
   if (options->weights_as_blob) {
     signature.weights = c_names_claim(names, "weights");
-    text = arena_printf(arena, "%sconst void *%s, ", text, signature.weights);
+    add_parameter(arena, &signature, "const void *", signature.weights);
   }
   signature.arena = c_names_claim(names, "arena");
-  text = arena_printf(arena, "%svoid *%s", text, signature.arena);
-  text = add_ports(arena, text, &signature.inputs, names, "const ", &signature.input_names);
-  text = add_ports(arena, text, &signature.outputs, names, "", &signature.output_names);
-  signature.text = arena_printf(arena, "%s)", text);
+  add_parameter(arena, &signature, "void *", signature.arena);
+  signature.input_names = add_ports(arena, &signature, &signature.inputs, names, "const ");
+  signature.output_names = add_ports(arena, &signature, &signature.outputs, names, "");
+  signature.parameters = arena_printf(arena, "(%s)", signature.parameters);
+  signature.arguments = arena_printf(arena, "(%s)", signature.arguments);
+  signature.text = arena_printf(arena, "void %s_run%s", prefix, signature.parameters);
   return signature;
 }

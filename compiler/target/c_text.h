@@ -37,14 +37,16 @@ typedef struct CPorts {
 } CPorts;
 CPorts c_ports(Arena *arena, const Program *program, BufferKind kind);
 
-/* The parameters of PREFIX_run: what the header declares and the C file defines. */
+/* The parameters of PREFIX_run: what the header declares and the C file defines. The functions of variants have the same. */
 typedef struct CSignature {
   CPorts inputs, outputs;
   const char *parallel; /* null unless the program is for several threads */
   const char *weights;  /* null unless the weights are a blob */
   const char *arena;
   const char **input_names, **output_names;
-  const char *text; /* "void P_run(void *arena, const float *image, float *scores)" */
+  const char *parameters; /* "(void *arena, const float *image, float *scores)" */
+  const char *arguments;  /* "(arena, image, scores)" */
+  const char *text;       /* "void P_run(void *arena, const float *image, float *scores)" */
 } CSignature;
 CSignature c_signature(Arena *arena, const Program *program, const EmitOptions *options,
                        CNames *names);

@@ -365,11 +365,14 @@ static void function_c(Emitter *e, Writer *w, const PreludeText *text, const Pre
   write_text(w, "\nstatic inline __attribute__((always_inline)) ");
   template_c(e, w, text->head, p);
   write_text(w, " {\n");
-  if (text->x86 && lanes == 16)
-    write_f(w, "#if defined(%s)\n  return _mm512_%s;\n", x86_macro(text, lanes), text->avx512);
-  else if (text->x86)
-    write_f(w, "#if defined(%s)\n  return _mm%s_%s;\n", x86_macro(text, lanes),
-            lanes == 8 ? "256" : "", text->x86);
+  const char *macro = x86_macro(text, lanes), *width = lanes == 16 ? "512" : lanes == 8 ? "256" : "";
+  const char *intrinsic = lanes == 16 ? text->avx512 : text->x86;
+  if (intrinsic && c_target_defines(e, macro)) {
+    write_f(w, "  return _mm%s_%s;\n}\n", width, intrinsic);
+    return;
+  }
+  if (intrinsic)
+    write_f(w, "#if defined(%s)\n  return _mm%s_%s;\n", macro, width, intrinsic);
   if (text->neon && lanes == 4)
     write_f(w, "#elif defined(%s)\n  return %s;\n", text->neon_if, text->neon);
   write_text(w, text->x86 ? "#else\n" : "");
@@ -400,7 +403,6 @@ static void typedef_c(Writer *w, const Prelude *p) {
 void c_write_prelude(Emitter *e, Writer *w) {
   Writer functions; /* first, since they ask for types */
   writer_init(&functions);
-  bool intrinsics = false;
   size_t n = e->prelude.len;
   for (size_t i = 0; i < n; i++)
     if (strcmp(e->prelude.at[i].what, "splat") == 0)
@@ -412,12 +414,8 @@ void c_write_prelude(Emitter *e, Writer *w) {
       if (strcmp(p.what, text->what) != 0 || p.type.elem != text->elem)
         continue;
       function_c(e, &functions, text, &p);
-      intrinsics = intrinsics || text->x86;
+      e->needs_intrinsics = e->needs_intrinsics || text->x86;
     }
-  if (intrinsics)
-    write_text(w, "\n#if defined(__SSE2__)\n#include <immintrin.h>\n"
-                  "#elif defined(__ARM_NEON)\n#include <arm_neon.h>\n"
-                  "#elif defined(__ARM_FEATURE_MVE)\n#include <arm_mve.h>\n#endif\n");
   write_text(w, e->prelude.len ? "\n" : "");
   for (size_t i = 0; i < e->prelude.len; i++)
     typedef_c(w, &e->prelude.at[i]);

@@ -1,7 +1,8 @@
 /* A planned Program as one strict C99 file, which is C++ too.
  *
  * Each kernel becomes a static function over flat pointers, the entry becomes
- * PREFIX_run. Scalars are plain locals; a vector value is a local array.
+ * PREFIX_run; that of a variant among several becomes a static function, which
+ * PREFIX_run chooses (c_dispatch.c). Scalars are plain locals; a vector value is a local array.
  *
  * Kernels are written first, into a text of their own, so that only those
  * helper functions come before them that they call. */
@@ -24,6 +25,14 @@ void c_name_block(Emitter *e, const Block *block) {
     c_name_block(e, &stmt->body);
     c_name_block(e, &stmt->otherwise);
   }
+}
+
+void c_begin_variant(Emitter *e, size_t i) {
+  e->program = e->variants->at[i].program;
+  e->target = e->variants->at[i].target;
+  e->own = e->own_prefixes[i];
+  e->helpers.len = 0;
+  e->prelude.len = 0;
 }
 
 void c_begin_function(Emitter *e) {
@@ -89,7 +98,10 @@ static void run_c(Emitter *e) {
   c_begin_function(e);
   CSignature signature = c_signature(e->arena, program, e->options, e->local_names);
   e->arena_name = signature.arena;
-  write_f(e->w, "\n%s_SECTION_CODE %s {\n", e->upper, signature.text);
+  if (e->variants->n > 1)
+    write_f(e->w, "\n%s_SECTION_CODE static void %s%s {\n", e->upper, c_name_of(e, program), signature.parameters);
+  else
+    write_f(e->w, "\n%s_SECTION_CODE %s {\n", e->upper, signature.text);
   e->w->indent++;
   CMap used = {0};
   c_buffers_of_calls(e, &program->entry, &used);
@@ -203,9 +215,10 @@ static bool weight_array_c(Emitter *e, Writer *w, const Buffer *buffer, const ch
   return ok;
 }
 
-/* Buffers with the same contents share an array, named after the first. */
+/* Buffers with the same contents share an array, named after the first; in variants too. */
 static void name_weights(Emitter *e) {
   for (size_t i = 0; i < e->layout.n; i++) {
+    c_begin_variant(e, e->layout.places[i].variant);
     const Buffer *buffer = e->layout.places[i].buffer;
     const Buffer *first = e->layout.places[e->layout.places[i].first].buffer;
     if (first != buffer) {
@@ -218,15 +231,13 @@ static void name_weights(Emitter *e) {
   }
 }
 
-static bool weights_c(Emitter *e, Writer *w) {
-  CMap done = {0};
+/* Those of a variant that no variant before it has. */
+static bool weights_c(Emitter *e, Writer *w, size_t variant) {
   for (size_t i = 0; i < e->layout.n; i++) {
-    const Buffer *buffer = e->layout.places[i].buffer;
-    const char *name = c_name_of(e, buffer);
-    if (!c_map_get(&e->used, buffer) || c_map_get(&done, name))
+    const WeightPlace *place = &e->layout.places[i];
+    if (place->variant != variant || place->first != i || !c_map_get(&e->used, place->buffer))
       continue;
-    c_map_put(e->arena, &done, name, e);
-    if (!weight_array_c(e, w, buffer, name))
+    if (!weight_array_c(e, w, place->buffer, c_name_of(e, place->buffer)))
       return false;
   }
   return true;
@@ -243,13 +254,34 @@ static void tile_options(Writer *w) {
                 "\"ira-region=one\")\n#endif\n");
 }
 
+/* The file must be compiled for what it is for. */
+static void condition_c(Emitter *e, Writer *w) {
+  const Target *target = e->variants->at[0].target;
+  if (e->variants->n > 1 && target->c_architecture)
+    write_f(w, "\n#if !defined(__GNUC__) || !(%s)\n#error \"compile with gcc or clang, for the architecture of %s\"\n#endif\n",
+            target->c_architecture, target->name);
+  else if (target->c_condition)
+    write_f(w,
+            "\n#if !defined(__GNUC__)\n#error \"compile with gcc or clang\"\n#elif !(%s)\n"
+            "#error \"compile with %s\"\n#endif\n",
+            target->c_condition, target->c_flags);
+}
+
+static const char *target_names(Emitter *e) {
+  const char *names = e->variants->at[0].target->name;
+  for (size_t i = 1; i < e->variants->n; i++)
+    names = arena_printf(e->arena, "%s, %s", names, e->variants->at[i].target->name);
+  return names;
+}
+
 static void opening_c(Emitter *e, Writer *w) {
   const char *p = e->upper;
+  const Program *program = e->variants->at[0].program;
   write_f(w,
-          "/* Network %s, compiled by mncc for target %s. Generated: edit the network instead.\n"
+          "/* Network %s, compiled by mncc for target%s %s. Generated: edit the network instead.\n"
           " * The header describes inputs, outputs and memory. This file belongs to the author of\n"
           " * the network; mncc claims no rights in it. */\n",
-          c_comment_text(e->arena, e->program->name), e->target->name);
+          c_comment_text(e->arena, program->name), e->variants->n > 1 ? "s" : "", target_names(e));
   write_f(w, "#include \"%s\"\n\n", e->options->header_name);
   if (e->needs_math)
     write_text(w, "#include <math.h>\n");
@@ -260,15 +292,11 @@ static void opening_c(Emitter *e, Writer *w) {
   write_f(w,
           "#if %s_ABI_VERSION != 1 || %s_ARENA_BYTES != %" PRId64 "\n"
           "#error \"the header does not belong to this file\"\n#endif\n",
-          p, p, e->program->arena_bytes < 0 ? (int64_t)0 : e->program->arena_bytes);
-  if (e->program->threads > 1)
+          p, p, variants_arena_bytes(e->variants));
+  if (program->threads > 1)
     write_f(w, "#if %s_THREADS != %d\n#error \"the header does not belong to this file\"\n#endif\n", p,
-            e->program->threads);
-  if (e->target->c_condition)
-    write_f(w,
-            "\n#if !defined(__GNUC__)\n#error \"compile with gcc or clang\"\n#elif !(%s)\n"
-            "#error \"compile with %s\"\n#endif\n",
-            e->target->c_condition, e->target->c_flags);
+            program->threads);
+  condition_c(e, w);
   write_text(
       w, "\n/* Results are defined to the bit: no reordering, no a * b + c in one rounding. */\n"
          "#ifdef __FAST_MATH__\n#error \"compile without -ffast-math\"\n#endif\n"
@@ -276,7 +304,7 @@ static void opening_c(Emitter *e, Writer *w) {
          "#elif defined(__GNUC__)\n#pragma GCC optimize(\"fp-contract=off\")\n"
          "#elif defined(_MSC_VER)\n#pragma fp_contract(off)\n"
          "#else\n#pragma STDC FP_CONTRACT OFF\n#endif\n");
-  if (e->target->vector_extensions)
+  if (e->variants->n == 1 && e->variants->at[0].target->vector_extensions)
     tile_options(w);
   write_f(w,
           "\n#if !defined(__cplusplus)\n#define %s_RESTRICT restrict\n"
@@ -312,51 +340,105 @@ static void vector_loop_macro(Writer *w) {
                 "#else\n#define VECTOR_LOOP\n#endif\n");
 }
 
-bool emit_c(Writer *w, const Program *program, const Target *target, const EmitOptions *options,
-            Diag *diag) {
-  Emitter emitter = {
-      .arena = arena_new(), .program = program, .target = target, .options = options, .diag = diag};
-  Emitter *e = &emitter;
-  e->prefix = c_prefix(program, options);
-  e->upper = c_upper(e->arena, e->prefix);
-  e->layout = weight_layout(e->arena, program, target->buffer_align);
-  e->file_names = c_names_new(e->arena, NULL);
-  c_claim_global(e, "run");
-  c_claim_global(e, "weights");
-  c_claim_global(e, "parallel");
-  c_claim_global(e, "profile_begin");
-  c_claim_global(e, "profile_end");
-  c_claim_global(e, "has_8_bit_bytes");
-  c_claim_global(e, "has_32_bit_float");
+static void intrinsics_c(Writer *w) {
+  write_text(w, "\n#if defined(__SSE2__)\n#include <immintrin.h>\n"
+                "#elif defined(__ARM_NEON)\n#include <arm_neon.h>\n"
+                "#elif defined(__ARM_FEATURE_MVE)\n#include <arm_mve.h>\n#endif\n");
+}
 
-  c_survey(e, &program->entry);
-  Writer functions;
-  writer_init(&functions);
-  e->w = &functions;
-  e->index_type = e->largest < 2147483647.0 ? "int32_t" : "int64_t";
-  for (size_t i = 0; i < program->kernels.len; i++)
-    if (c_map_get(&e->used, program->kernels.at[i]))
-      c_set_name(e, program->kernels.at[i], c_claim_global(e, program->kernels.at[i]->name));
-  if (!options->weights_as_blob)
+/* The text of one variant: what stands before its weights, and what behind. */
+typedef struct VariantText {
+  Writer head, functions;
+} VariantText;
+
+static void claim_names(Emitter *e) {
+  static const char *const always[] = {"run", "weights", "parallel", "profile_begin", "profile_end", "has_8_bit_bytes",
+                                       "has_32_bit_float"};
+  e->own = e->prefix;
+  if (e->variants->n > 1)
+    c_claim_global(e, "target");
+  for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+    c_claim_global(e, always[i]);
+  for (size_t i = 0; i < e->variants->n; i++) {
+    c_begin_variant(e, i);
+    if (e->variants->n > 1)
+      c_set_name(e, e->program, c_claim_global(e, "run"));
+    for (size_t k = 0; k < e->program->kernels.len; k++)
+      if (c_map_get(&e->used, e->program->kernels.at[k]))
+        c_set_name(e, e->program->kernels.at[k], c_claim_global(e, e->program->kernels.at[k]->name));
+  }
+  if (!e->options->weights_as_blob)
     name_weights(e);
-  for (size_t i = 0; i < program->kernels.len; i++)
-    if (c_map_get(&e->used, program->kernels.at[i]))
-      kernel_c(e, program->kernels.at[i]);
+}
+
+static void variant_c(Emitter *e, size_t i, VariantText *text) {
+  c_begin_variant(e, i);
+  writer_init(&text->head);
+  writer_init(&text->functions);
+  e->w = &text->functions;
+  for (size_t k = 0; k < e->program->kernels.len; k++)
+    if (c_map_get(&e->used, e->program->kernels.at[k]))
+      kernel_c(e, e->program->kernels.at[k]);
   c_parallel_functions(e);
   run_c(e);
+  for (size_t k = 0; k < e->helpers.len; k++)
+    e->needs_string = e->needs_string || c_helper_uses_memcpy(&e->helpers.at[k]);
+  c_write_prelude(e, &text->head);
+  c_write_helpers(e, &text->head);
+}
 
-  for (size_t i = 0; i < e->helpers.len; i++)
-    e->needs_string = e->needs_string || c_helper_uses_memcpy(&e->helpers.at[i]);
+static bool write_variant(Emitter *e, Writer *w, size_t i, const VariantText *text) {
+  c_begin_variant(e, i);
+  c_open_target(e, w);
+  if (e->variants->n > 1 && e->target->vector_extensions)
+    tile_options(w);
+  write_bytes(w, text->head.data, text->head.len);
+  bool ok = e->options->weights_as_blob || weights_c(e, w, i);
+  write_bytes(w, text->functions.data, text->functions.len);
+  c_close_target(e, w);
+  return ok;
+}
+
+static bool write_file_c(Emitter *e, Writer *w, const VariantText *texts) {
   opening_c(e, w);
   if (e->needs_lane_loop)
     lane_loop_macro(w);
   if (e->needs_vector_loop)
     vector_loop_macro(w);
-  c_write_prelude(e, w);
-  c_write_helpers(e, w);
-  bool ok = options->weights_as_blob || weights_c(e, w);
-  write_bytes(w, functions.data, functions.len);
-  writer_free(&functions);
+  if (e->needs_intrinsics)
+    intrinsics_c(w);
+  bool ok = true;
+  for (size_t i = 0; i < e->variants->n && ok; i++)
+    ok = write_variant(e, w, i, &texts[i]);
+  c_dispatch(e, w);
+  return ok;
+}
+
+bool emit_c(Writer *w, const Variants *variants, const EmitOptions *options, Diag *diag) {
+  Emitter emitter = {.arena = arena_new(), .variants = variants, .options = options, .diag = diag};
+  Emitter *e = &emitter;
+  e->prefix = c_prefix(variants->at[0].program, options);
+  e->upper = c_upper(e->arena, e->prefix);
+  e->own_prefixes = ARENA_ARRAY(e->arena, const char *, variants->n);
+  for (size_t i = 0; i < variants->n; i++)
+    e->own_prefixes[i] = variant_prefix(e->arena, variants, i, e->prefix);
+  e->layout = weight_layout(e->arena, variants);
+  e->file_names = c_names_new(e->arena, NULL);
+  for (size_t i = 0; i < variants->n; i++) {
+    c_begin_variant(e, i);
+    c_survey(e, &e->program->entry);
+  }
+  e->index_type = e->largest < 2147483647.0 ? "int32_t" : "int64_t";
+  claim_names(e);
+
+  VariantText *texts = ARENA_ARRAY(e->arena, VariantText, variants->n);
+  for (size_t i = 0; i < variants->n; i++)
+    variant_c(e, i, &texts[i]);
+  bool ok = write_file_c(e, w, texts);
+  for (size_t i = 0; i < variants->n; i++) {
+    writer_free(&texts[i].head);
+    writer_free(&texts[i].functions);
+  }
   arena_free(e->arena);
   return ok;
 }

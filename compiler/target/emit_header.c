@@ -14,8 +14,8 @@ enum { ABI_VERSION = 1 };
 typedef struct Header {
   Writer *w;
   Arena *arena;
-  const Program *program;
-  const Target *target;
+  const Variants *variants;
+  const Program *program; /* of the first: the interface is that of all */
   const EmitOptions *options;
   const char *prefix, *upper;
 } Header;
@@ -58,13 +58,14 @@ static void describe_ports(Header *h, const char *what, const CPorts *ports,
   }
 }
 
-static void memory_map(Header *h) {
-  const Program *program = h->program;
+static void memory_map(Header *h, size_t variant) {
+  const Program *program = h->variants->at[variant].program;
+  const char *where = h->variants->n == 1 ? "" : arena_printf(h->arena, " on %s", h->variants->at[variant].target->name);
   if (program->arena_bytes <= 0) {
-    write_text(h->w, " *\n * The arena is not used.\n");
+    write_f(h->w, " *\n * The arena%s is not used.\n", where);
     return;
   }
-  write_f(h->w, " *\n * The arena, %" PRId64 " bytes: offset, bytes, first and last step of use\n",
+  write_f(h->w, " *\n * The arena%s, %" PRId64 " bytes: offset, bytes, first and last step of use\n", where,
           program->arena_bytes);
   size_t n = 0;
   for (size_t i = 0; i < program->buffers.len; i++)
@@ -91,17 +92,20 @@ static void memory_map(Header *h) {
 
 static void opening_comment(Header *h, const CSignature *signature) {
   const Program *program = h->program;
-  write_f(h->w,
-          "/* Network %s, compiled by mncc for target %s. Generated: edit the network instead.\n",
-          c_comment_text(h->arena, program->name), h->target->name);
-  write_text(h->w, " *\n");
+  const Variants *variants = h->variants;
+  write_f(h->w, "/* Network %s, compiled by mncc for target%s ", c_comment_text(h->arena, program->name),
+          variants->n > 1 ? "s" : "");
+  for (size_t i = 0; i < variants->n; i++)
+    write_f(h->w, "%s%s", i ? ", " : "", variants->at[i].target->name);
+  write_text(h->w, ". Generated: edit the network instead.\n *\n");
   describe_ports(h, "input", &signature->inputs, signature->input_names);
   describe_ports(h, "output", &signature->outputs, signature->output_names);
   if (program->layers) {
     write_text(h->w, " *\n * Layers\n");
     comment_lines(h, program->layers);
   }
-  memory_map(h);
+  for (size_t i = 0; i < variants->n; i++)
+    memory_map(h, i);
   write_text(
       h->w,
       " *\n * This file belongs to the author of the network; mncc claims no rights in it. */\n");
@@ -195,7 +199,7 @@ static void arena_macros(Header *h) {
           "#define %s_ALIGNED(n) __declspec(align(n))\n"
           "#endif\n",
           p, p, p, p);
-  int64_t bytes = h->program->arena_bytes > 0 ? h->program->arena_bytes : 1;
+  int64_t used = variants_arena_bytes(h->variants), bytes = used > 0 ? used : 1;
   write_f(w,
           "\n/* %s_ARENA(name); defines a static arena to pass to %s_run. */\n"
           "#if defined(%s_ALIGNED)\n"
@@ -230,27 +234,35 @@ static void parallel_type(Header *h) {
           h->prefix);
 }
 
+static void declare_target(Header *h) {
+  if (h->variants->n > 1)
+    write_f(h->w,
+            "/* Which of the targets the run function has code for it chooses on this machine: the first of them\n"
+            " * whose instructions the processor has, or else the last. */\n"
+            "const char *%s_target(void);\n\n",
+            h->prefix);
+}
+
 /* ---- the file ---- */
 
-void emit_header(Writer *w, const Program *program, const Target *target,
-                 const EmitOptions *options) {
-  Header header = {
-      .w = w, .arena = arena_new(), .program = program, .target = target, .options = options};
+void emit_header(Writer *w, const Variants *variants, const EmitOptions *options) {
+  const Program *program = variants->at[0].program;
+  Header header = {.w = w, .arena = arena_new(), .variants = variants, .program = program, .options = options};
   Header *h = &header;
   h->prefix = c_prefix(program, options);
   h->upper = c_upper(h->arena, h->prefix);
   CSignature signature = c_signature(h->arena, program, options, c_names_new(h->arena, NULL));
-  WeightLayout layout = weight_layout(h->arena, program, target->buffer_align);
+  WeightLayout layout = weight_layout(h->arena, variants);
 
   opening_comment(h, &signature);
   write_f(w,
           "#ifndef %s_MODEL_H\n#define %s_MODEL_H\n\n#include <stddef.h>\n#include <stdint.h>\n\n",
           h->upper, h->upper);
   define_int(h, "ABI_VERSION", ABI_VERSION);
-  define_int(h, "ARENA_BYTES", program->arena_bytes < 0 ? 0 : program->arena_bytes);
-  define_int(h, "ARENA_ALIGN", program->arena_align > 0 ? program->arena_align : 1);
+  define_int(h, "ARENA_BYTES", variants_arena_bytes(variants));
+  define_int(h, "ARENA_ALIGN", variants_arena_align(variants));
   define_int(h, "WEIGHT_BYTES", layout.total_bytes);
-  define_int(h, "WEIGHT_ALIGN", target->buffer_align);
+  define_int(h, "WEIGHT_ALIGN", variants_buffer_align(variants));
   define_int(h, "MACS", program->macs);
   if (program->threads > 1)
     define_int(h, "THREADS", program->threads);
@@ -283,6 +295,7 @@ void emit_header(Writer *w, const Program *program, const Target *target,
             "void %s_profile_begin(void *arena, int32_t stage);\n"
             "void %s_profile_end(void *arena, int32_t stage);\n\n",
             h->prefix, h->prefix);
+  declare_target(h);
   write_text(w, "/* Runs the network once.\n *\n");
   if (signature.parallel)
     write_f(w,
@@ -296,7 +309,7 @@ void emit_header(Writer *w, const Program *program, const Target *target,
           " *   %s: %s_ARENA_BYTES of working memory, aligned to %s_ARENA_ALIGN; need not be\n"
           " *     initialised, keeps nothing between runs%s\n",
           signature.arena, h->upper, h->upper,
-          program->arena_bytes > 0 ? "" : "; not used, may be null");
+          variants_arena_bytes(variants) > 0 ? "" : "; not used, may be null");
   write_text(w, " *\n * Inputs, outputs and the arena must not overlap. Runs may go on at the same "
                 "time if each has\n"
                 " * an arena of its own. */\n");
@@ -305,13 +318,12 @@ void emit_header(Writer *w, const Program *program, const Target *target,
   arena_free(h->arena);
 }
 
-void emit_blob_assembly(Writer *w, const Program *program, const Target *target,
-                        const EmitOptions *options, const char *file) {
-  const char *prefix = c_prefix(program, options);
+void emit_blob_assembly(Writer *w, const Variants *variants, const EmitOptions *options, const char *file) {
+  const char *prefix = c_prefix(variants->at[0].program, options);
   write_text(w, "/* The weight blob as an object; GNU assembler. */\n");
   write_f(w,
           "\t.section .rodata\n\t.balign %d\n\t.globl %s_weights\n\t.type %s_weights, %%object\n",
-          target->buffer_align, prefix, prefix);
+          variants_buffer_align(variants), prefix, prefix);
   write_f(w, "%s_weights:\n\t.incbin \"", prefix);
   for (const char *c = file; *c; c++) {
     char text[2] = {*c, '\0'};

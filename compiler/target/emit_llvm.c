@@ -403,7 +403,7 @@ static void declare_kernel(Gen *g, const Kernel *kernel) {
   for (size_t i = 0; i < n_ints; i++)
     params[n_buffers + i] = g->index;
   /* The prefix keeps a kernel called fmaf from answering the compiler's own calls. */
-  const char *name = arena_printf(g->arena, "%s_%s", g->options->prefix, kernel->name);
+  const char *name = arena_printf(g->arena, "%s_%s", g->prefix, kernel->name);
   LLVMValueRef function = llvm_new_function(g, name, params, n_buffers + n_ints, LLVMInternalLinkage);
   /* Inlined, all kernels would share one register allocation, and noalias of parameters would
    * shrink to metadata that passes lose. */
@@ -482,7 +482,7 @@ LLVMValueRef llvm_buffer_pointer(Gen *g, Buffer *buffer) {
 /* Each place as one constant of raw bytes: element by element a large network costs LLVM seconds
  * and most of a gigabyte. */
 static bool define_weights(Gen *g) {
-  g->layout = weight_layout(g->arena, g->program, g->target->buffer_align);
+  g->layout = weight_layout(g->arena, g->variants);
   if (g->options->weights_as_blob)
     return true;
   bool big_endian = LLVMByteOrder(g->data) == LLVMBigEndian;
@@ -499,7 +499,8 @@ static bool define_weights(Gen *g) {
     char *bytes = arena_alloc(bytes_arena, (size_t)size);
     if (weight_bytes(place->buffer, g->options->weights, g->diag, big_endian, bytes)) {
       LLVMValueRef data = LLVMConstStringInContext2(g->context, bytes, (size_t)size, true);
-      const char *name = arena_printf(g->arena, "%s_%s", g->options->prefix, place->buffer->name);
+      const char *prefix = variant_prefix(g->arena, g->variants, place->variant, g->options->prefix);
+      const char *name = arena_printf(g->arena, "%s_%s", prefix, place->buffer->name);
       LLVMValueRef global = LLVMAddGlobal(g->module, LLVMTypeOf(data), name);
       LLVMSetInitializer(global, data);
       LLVMSetGlobalConstant(global, true);
@@ -512,12 +513,10 @@ static bool define_weights(Gen *g) {
     arena_free(bytes_arena);
   }
   /* A shared place serves all its buffers, so it has the strictest of their alignments. */
-  for (size_t i = 0; ok && i < g->program->buffers.len; i++) {
-    const Buffer *buffer = g->program->buffers.at[i];
-    if (buffer->kind != BUFFER_WEIGHT)
-      continue;
-    LLVMValueRef global = g->weight_globals[weight_place(&g->layout, buffer) - g->layout.places];
-    unsigned align = (unsigned)g->target->buffer_align;
+  for (size_t i = 0; ok && i < g->layout.n; i++) {
+    const Buffer *buffer = g->layout.places[i].buffer;
+    LLVMValueRef global = g->weight_globals[i];
+    unsigned align = (unsigned)variants_buffer_align(g->variants);
     if ((unsigned)llvm_buffer_align(buffer) > align)
       align = (unsigned)llvm_buffer_align(buffer);
     if (align > LLVMGetAlignment(global))
@@ -527,6 +526,20 @@ static bool define_weights(Gen *g) {
 }
 
 /* ---- the module ---- */
+
+static bool fits_32_bits(Gen *g, const Program *program) {
+  bool ok = true;
+  for (size_t i = 0; i < program->buffers.len; i++) {
+    const Buffer *buffer = program->buffers.at[i];
+    if (buffer_bytes(buffer) > INT32_MAX ||
+        (buffer->kind == BUFFER_ARENA && buffer->offset > INT32_MAX - buffer_bytes(buffer))) {
+      diag_error(g->diag, (Loc){0}, "buffer '%s' does not fit the 32-bit addresses of '%s'",
+                 buffer->name, g->spec->triple);
+      ok = false;
+    }
+  }
+  return ok;
+}
 
 /* Offsets are computed in pointer width and must not overflow there. */
 static bool fits_address_space(Gen *g) {
@@ -547,15 +560,8 @@ static bool fits_address_space(Gen *g) {
     return false;
   }
   bool ok = true;
-  for (size_t i = 0; g->index_bits == 32 && i < g->program->buffers.len; i++) {
-    const Buffer *buffer = g->program->buffers.at[i];
-    if (buffer_bytes(buffer) > INT32_MAX ||
-        (buffer->kind == BUFFER_ARENA && buffer->offset > INT32_MAX - buffer_bytes(buffer))) {
-      diag_error(g->diag, (Loc){0}, "buffer '%s' does not fit the 32-bit addresses of '%s'",
-                 buffer->name, g->spec->triple);
-      ok = false;
-    }
-  }
+  for (size_t v = 0; g->index_bits == 32 && v < g->variants->n; v++)
+    ok &= fits_32_bits(g, g->variants->at[v].program);
   return ok;
 }
 
@@ -566,46 +572,68 @@ static void verify(LLVMModuleRef module) {
   LLVMDisposeMessage(message);
 }
 
-static bool fill_module(Gen *g, bool adapter) {
+/* What is written from now on is for variant i. */
+static void begin_variant(Gen *g, const LlvmSpec *specs, size_t i) {
+  g->program = g->variants->at[i].program;
+  g->spec = &specs[i];
+  g->prefix = variant_prefix(g->arena, g->variants, i, g->options->prefix);
+  llvm_map_init(&g->kernels, g->arena);
+}
+
+/* The functions of a variant; its run function. */
+static LLVMValueRef define_variant(Gen *g, bool adapter) {
+  const Program *program = g->program;
+  const char *name = arena_printf(g->arena, "%s_run", g->prefix);
+  LLVMLinkage linkage = g->variants->n > 1 ? LLVMInternalLinkage : LLVMExternalLinkage;
+  /* first, so that no kernel can take its name */
+  g->run = llvm_declare_run(g, name, linkage, program->arena_bytes, program->arena_align);
+  if (adapter)
+    llvm_define_adapter(g);
+  for (size_t i = 0; i < program->kernels.len; i++)
+    declare_kernel(g, program->kernels.at[i]);
+  for (size_t i = 0; i < program->kernels.len; i++)
+    define_kernel(g, program->kernels.at[i]);
+  llvm_define_run(g);
+  return g->run;
+}
+
+static bool fill_module(Gen *g, const LlvmSpec *specs, bool adapter) {
+  size_t n = g->variants->n;
+  begin_variant(g, specs, n - 1);
   if (!fits_address_space(g) || !define_weights(g))
     return false;
   g->ptr = LLVMPointerTypeInContext(g->context, 0);
   g->index = LLVMIntTypeInContext(g->context, g->index_bits);
-  llvm_map_init(&g->kernels, g->arena);
-  llvm_declare_run(g); /* first, so that no kernel can take its name */
-  if (adapter)
-    llvm_define_adapter(g);
-  for (size_t i = 0; i < g->program->kernels.len; i++)
-    declare_kernel(g, g->program->kernels.at[i]);
-  for (size_t i = 0; i < g->program->kernels.len; i++)
-    define_kernel(g, g->program->kernels.at[i]);
-  llvm_define_run(g);
+  if (n > 1)
+    llvm_declare_dispatch(g);
+  LLVMValueRef *runs = ARENA_ARRAY(g->arena, LLVMValueRef, n);
+  for (size_t i = 0; i < n; i++) {
+    begin_variant(g, specs, i);
+    runs[i] = define_variant(g, adapter);
+  }
+  if (n > 1)
+    llvm_define_dispatch(g, runs);
   verify(g->module);
   return true;
 }
 
 LLVMModuleRef llvm_build(LLVMContextRef context, LLVMTargetMachineRef machine,
-                         const Program *program, const Target *target, const EmitOptions *options,
-                         const LlvmSpec *spec, bool adapter, Diag *diag) {
-  Gen g = {.program = program,
-           .target = target,
-           .options = options,
-           .spec = spec,
-           .diag = diag,
-           .context = context};
-  const char *name = options->file_name ? options->file_name : program->name;
+                         const Variants *variants, const EmitOptions *options,
+                         const LlvmSpec *specs, bool adapter, Diag *diag) {
+  Gen g = {.variants = variants, .options = options, .diag = diag, .context = context};
+  const char *name = options->file_name ? options->file_name : variants->at[0].program->name;
   const char *slash = strrchr(name, '/'); /* outputs do not depend on where they are made */
   name = slash ? slash + 1 : name;
   g.arena = arena_new();
   g.module = LLVMModuleCreateWithNameInContext(name, context);
   LLVMSetSourceFileName(g.module, name, strlen(name));
-  LLVMSetTarget(g.module, spec->triple);
+  LLVMSetTarget(g.module, specs[0].triple);
   g.data = LLVMCreateTargetDataLayout(machine);
   LLVMSetModuleDataLayout(g.module, g.data);
   g.builder = LLVMCreateBuilderInContext(context);
   g.entry_builder = LLVMCreateBuilderInContext(context);
 
-  bool ok = fill_module(&g, adapter);
+  bool ok = fill_module(&g, specs, adapter);
 
   LLVMDisposeBuilder(g.entry_builder);
   LLVMDisposeBuilder(g.builder);

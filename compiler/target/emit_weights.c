@@ -1,7 +1,7 @@
 /* Weight buffers as bytes, for every output language.
  *
  * The layout puts the buffers one behind another in program order, each
- * aligned. Buffers that are sure to hold the same bytes (same element type,
+ * aligned, those of the variants one after the other. Buffers that are sure to hold the same bytes (same element type,
  * equal recipes or equal values) share one place; a hash of the recipe keeps
  * that search cheap. The bytes themselves are made one buffer at a time, when
  * a back end is about to write them. */
@@ -91,29 +91,40 @@ static int by_address(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-WeightLayout weight_layout(Arena *arena, const Program *program, int align) {
-  WeightLayout layout = {.align = align};
-  layout.places = ARENA_ARRAY(arena, WeightPlace, program->buffers.len);
-  PlaceTable table = table_new(arena, program->buffers.len);
+/* Appends the places of one variant's buffers. */
+static void add_places(WeightLayout *layout, PlaceTable *table, const Variants *variants, size_t variant) {
+  const Program *program = variants->at[variant].program;
+  int align = variants_buffer_align(variants);
   for (size_t i = 0; i < program->buffers.len; i++) {
     const Buffer *buffer = program->buffers.at[i];
     if (buffer->kind != BUFFER_WEIGHT)
       continue;
     if (!buffer->recipe && !buffer->values)
       BUG("weight buffer '%s' has neither a recipe nor values", buffer->name);
-    WeightPlace *place = &layout.places[layout.n];
-    *place = (WeightPlace){.buffer = buffer, .bytes = buffer_bytes(buffer)};
-    place->first = find_or_enter(&table, layout.places, layout.n);
-    if (place->first == layout.n) {
+    WeightPlace *place = &layout->places[layout->n];
+    *place = (WeightPlace){.buffer = buffer, .bytes = buffer_bytes(buffer), .variant = variant};
+    place->first = find_or_enter(table, layout->places, layout->n);
+    if (place->first == layout->n) {
       int to = align > buffer->align ? align : buffer->align;
-      layout.align = to > layout.align ? to : layout.align;
-      place->offset = (layout.total_bytes + to - 1) / to * to;
-      layout.total_bytes = place->offset + place->bytes;
+      layout->align = to > layout->align ? to : layout->align;
+      place->offset = (layout->total_bytes + to - 1) / to * to;
+      layout->total_bytes = place->offset + place->bytes;
     } else {
-      place->offset = layout.places[place->first].offset;
+      place->offset = layout->places[place->first].offset;
     }
-    layout.n++;
+    layout->n++;
   }
+}
+
+WeightLayout weight_layout(Arena *arena, const Variants *variants) {
+  WeightLayout layout = {.align = variants_buffer_align(variants)};
+  size_t most = 0;
+  for (size_t i = 0; i < variants->n; i++)
+    most += variants->at[i].program->buffers.len;
+  layout.places = ARENA_ARRAY(arena, WeightPlace, most);
+  PlaceTable table = table_new(arena, most);
+  for (size_t i = 0; i < variants->n; i++)
+    add_places(&layout, &table, variants, i);
   layout.by_buffer = ARENA_ARRAY(arena, const WeightPlace *, layout.n);
   for (size_t i = 0; i < layout.n; i++)
     layout.by_buffer[i] = &layout.places[i];

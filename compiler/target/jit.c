@@ -95,7 +95,7 @@ static bool new_arena(Jit *jit, const Program *program, const Target *target) {
 static bool read_weights(Jit *jit, const Program *program, const Target *target,
                          const EmitOptions *options, Diag *diag) {
   Arena *arena = arena_new();
-  WeightLayout layout = weight_layout(arena, program, target->buffer_align);
+  WeightLayout layout = weight_layout(arena, &(Variants){&(Variant){program, target}, 1});
   jit->weights = mnrt_arena_new((size_t)layout.total_bytes, (size_t)layout.align);
   bool ok = jit->weights != NULL;
   if (!ok)
@@ -182,7 +182,7 @@ Jit *jit_new(const Program *program, const Target *target, const EmitOptions *op
   LlvmSpec spec;
   LLVMMemoryBufferRef object = NULL;
   if (llvm_spec(arena, target, &beside, diag, &spec) && runs_here(&spec, diag))
-    object = llvm_compile(program, target, &beside, &spec, LLVM_OBJECT, true, diag);
+    object = llvm_compile(&(Variants){&(Variant){program, target}, 1}, &beside, &spec, LLVM_OBJECT, true, diag);
   arena_free(arena);
   if (!object)
     return NULL;

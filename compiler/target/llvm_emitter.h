@@ -2,7 +2,8 @@
  *
  *   emit_llvm.c   kernels: statements, functions; weights; the module
  *   llvm_value.c  indices and values
- *   llvm_entry.c  the entry: PREFIX_run, its parallel steps, PREFIX_call */
+ *   llvm_entry.c  the entry: PREFIX_run, its parallel steps, PREFIX_call
+ *   llvm_dispatch.c  PREFIX_run of a file for several targets, which chooses among theirs */
 #ifndef MNCC_TARGET_LLVM_EMITTER_H
 #define MNCC_TARGET_LLVM_EMITTER_H
 
@@ -29,10 +30,8 @@ typedef struct Map {
 } Map;
 
 typedef struct Gen {
-  const Program *program;
-  const Target *target;
+  const Variants *variants;
   const EmitOptions *options;
-  const LlvmSpec *spec;
   Diag *diag;
   Arena *arena;
   LLVMContextRef context;
@@ -44,6 +43,11 @@ typedef struct Gen {
   unsigned index_bits;
   WeightLayout layout;
   LLVMValueRef *weight_globals; /* by place */
+
+  /* of the variant being written */
+  const Program *program;
+  const LlvmSpec *spec;
+  const char *prefix; /* of its functions */
   Map kernels;
   LLVMValueRef run, fork;
 
@@ -110,10 +114,18 @@ LLVMValueRef llvm_emit_statement_expr(Gen *g, Expr *e);
 
 /* ---- llvm_entry.c ---- */
 
-void llvm_declare_run(Gen *g);
+/* A function with the parameters of PREFIX_run, for an arena of the given size. */
+LLVMValueRef llvm_declare_run(Gen *g, const char *name, LLVMLinkage linkage, int64_t arena_bytes, int arena_align);
 void llvm_define_run(Gen *g);
 /* PREFIX_call for the JIT, which then needs no call with a variable number of arguments. */
 void llvm_define_adapter(Gen *g);
 void llvm_emit_parallel(Gen *g, const Stmt *parallel);
+
+/* ---- llvm_dispatch.c ---- */
+
+/* Declares PREFIX_run and PREFIX_target, before anything can take their names. */
+void llvm_declare_dispatch(Gen *g);
+/* Defines them; runs[i] is the run function of variant i. */
+void llvm_define_dispatch(Gen *g, const LLVMValueRef *runs);
 
 #endif

@@ -18,7 +18,7 @@ static Buffer **interface_buffers(Gen *g, BufferKind kind, size_t *n) {
   return buffers;
 }
 
-void llvm_declare_run(Gen *g) {
+LLVMValueRef llvm_declare_run(Gen *g, const char *name, LLVMLinkage linkage, int64_t arena_bytes, int arena_align) {
   size_t n_inputs, n_outputs;
   Buffer **inputs = interface_buffers(g, BUFFER_INPUT, &n_inputs);
   Buffer **outputs = interface_buffers(g, BUFFER_OUTPUT, &n_outputs);
@@ -27,34 +27,33 @@ void llvm_declare_run(Gen *g) {
   LLVMTypeRef *params = ARENA_ARRAY(g->arena, LLVMTypeRef, n);
   for (size_t i = 0; i < n; i++)
     params[i] = g->ptr;
-  const char *name = arena_printf(g->arena, "%s_run", g->options->prefix);
-  g->run = llvm_new_function(g, name, params, n, LLVMExternalLinkage);
+  LLVMValueRef run = llvm_new_function(g, name, params, n, linkage);
 
   size_t at = 0;
   if (g->program->threads > 1)
-    llvm_name_param(g->run, at++, "parallel");
+    llvm_name_param(run, at++, "parallel");
   if (g->options->weights_as_blob) {
-    llvm_name_param(g->run, at, "weights");
+    llvm_name_param(run, at, "weights");
     if (g->layout.total_bytes > 0) {
-      llvm_pointer_attributes(g, g->run, at, (uint64_t)g->layout.total_bytes, g->layout.align);
-      llvm_add_attribute(g, g->run, (LLVMAttributeIndex)at + 1, "readonly", 0);
+      llvm_pointer_attributes(g, run, at, (uint64_t)g->layout.total_bytes, g->layout.align);
+      llvm_add_attribute(g, run, (LLVMAttributeIndex)at + 1, "readonly", 0);
     }
     at++;
   }
-  llvm_name_param(g->run, at, "arena");
-  if (g->program->arena_bytes > 0) /* a model without one may be given null */
-    llvm_pointer_attributes(g, g->run, at, (uint64_t)g->program->arena_bytes,
-                       g->program->arena_align > 0 ? g->program->arena_align : 1);
+  llvm_name_param(run, at, "arena");
+  if (arena_bytes > 0) /* a model without one may be given null */
+    llvm_pointer_attributes(g, run, at, (uint64_t)arena_bytes, arena_align > 0 ? arena_align : 1);
   at++;
   for (size_t i = 0; i < n_inputs; i++, at++) {
-    llvm_name_param(g->run, at, inputs[i]->name);
-    llvm_pointer_attributes(g, g->run, at, (uint64_t)buffer_bytes(inputs[i]), llvm_buffer_align(inputs[i]));
-    llvm_add_attribute(g, g->run, (LLVMAttributeIndex)at + 1, "readonly", 0);
+    llvm_name_param(run, at, inputs[i]->name);
+    llvm_pointer_attributes(g, run, at, (uint64_t)buffer_bytes(inputs[i]), llvm_buffer_align(inputs[i]));
+    llvm_add_attribute(g, run, (LLVMAttributeIndex)at + 1, "readonly", 0);
   }
   for (size_t i = 0; i < n_outputs; i++, at++) {
-    llvm_name_param(g->run, at, outputs[i]->name);
-    llvm_pointer_attributes(g, g->run, at, (uint64_t)buffer_bytes(outputs[i]), llvm_buffer_align(outputs[i]));
+    llvm_name_param(run, at, outputs[i]->name);
+    llvm_pointer_attributes(g, run, at, (uint64_t)buffer_bytes(outputs[i]), llvm_buffer_align(outputs[i]));
   }
+  return run;
 }
 
 /* ---- parallel steps ----
@@ -93,7 +92,7 @@ static void load_frame(Gen *g, LLVMValueRef frame) {
 
 static void define_branches(Gen *g, const Stmt *parallel, size_t step) {
   LLVMTypeRef params[2] = {g->ptr, LLVMInt32TypeInContext(g->context)};
-  const char *name = arena_printf(g->arena, "%s_branches_%zu", g->options->prefix, step);
+  const char *name = arena_printf(g->arena, "%s_branches_%zu", g->prefix, step);
   LLVMValueRef function = llvm_new_function(g, name, params, 2, LLVMInternalLinkage);
   llvm_map_put(&g->kernels, parallel, function);
   LLVMBasicBlockRef body = llvm_begin_function(g, function);
@@ -154,7 +153,7 @@ static void define_fork(Gen *g) {
   LLVMTypeRef int_type = LLVMInt32TypeInContext(g->context);
   LLVMTypeRef params[4] = {g->ptr, int_type, g->ptr, g->ptr};
   static const char *const names[4] = {"parallel", "n", "task", "frame"};
-  const char *name = arena_printf(g->arena, "%s_fork", g->options->prefix);
+  const char *name = arena_printf(g->arena, "%s_fork", g->prefix);
   g->fork = llvm_new_function(g, name, params, 4, LLVMInternalLinkage);
   LLVMBasicBlockRef body = llvm_begin_function(g, g->fork);
   for (size_t i = 0; i < 4; i++)
@@ -234,7 +233,7 @@ void llvm_define_adapter(Gen *g) {
   interface_buffers(g, BUFFER_INPUT, &n[0]);
   interface_buffers(g, BUFFER_OUTPUT, &n[1]);
   LLVMTypeRef params[5] = {g->ptr, g->ptr, g->ptr, g->ptr, g->ptr};
-  const char *name = arena_printf(g->arena, "%s_call", g->options->prefix);
+  const char *name = arena_printf(g->arena, "%s_call", g->prefix);
   LLVMValueRef function = llvm_new_function(g, name, params, 5, LLVMExternalLinkage);
   LLVMBasicBlockRef body = llvm_begin_function(g, function);
   LLVMValueRef *args = ARENA_ARRAY(g->scratch, LLVMValueRef, 3 + n[0] + n[1]);

@@ -24,20 +24,20 @@ typedef struct LlvmSpec {
 /* False after an error: a triple or level that LLVM does not know. */
 bool llvm_spec(Arena *arena, const Target *target, const EmitOptions *options, Diag *diag,
                LlvmSpec *spec);
-/* Builds, verifies and optimises the module and turns it into `output`. With `adapter` it also
- * defines PREFIX_call, see llvm_build. Null after an error; the caller disposes of the buffer. */
-struct LLVMOpaqueMemoryBuffer *llvm_compile(const Program *program, const Target *target,
-                                            const EmitOptions *options, const LlvmSpec *spec,
-                                            LlvmOutput output, bool adapter, Diag *diag);
+/* Builds, verifies and optimises the module and turns it into `output`. There is a spec for each variant.
+ * With `adapter`, and one variant, it also defines PREFIX_call, see llvm_build. Null after an error; the caller disposes of the buffer. */
+struct LLVMOpaqueMemoryBuffer *llvm_compile(const Variants *variants, const EmitOptions *options,
+                                            const LlvmSpec *specs, LlvmOutput output, bool adapter,
+                                            Diag *diag);
 
 /* ---- emit_llvm.c ---- */
 
-/* The program as a module for the machine, not optimised. With `adapter` it also exports
+/* The programs as a module for the machine, which is that of the last, not optimised. With `adapter` it also exports
  * void PREFIX_call(ptr parallel, ptr weights, ptr arena, ptr inputs, ptr outputs), which passes to PREFIX_run what
  * it takes of these, and loads the pointers from the two arrays. Null after an error; the caller disposes of the module. */
 struct LLVMOpaqueModule *llvm_build(struct LLVMOpaqueContext *context,
-                                    struct LLVMOpaqueTargetMachine *machine, const Program *program,
-                                    const Target *target, const EmitOptions *options,
-                                    const LlvmSpec *spec, bool adapter, Diag *diag);
+                                    struct LLVMOpaqueTargetMachine *machine, const Variants *variants,
+                                    const EmitOptions *options, const LlvmSpec *specs, bool adapter,
+                                    Diag *diag);
 
 #endif

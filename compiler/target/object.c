@@ -209,10 +209,11 @@ static LLVMMemoryBufferRef write_module(LLVMModuleRef module, LLVMTargetMachineR
   BUG("LLVM output %d", (int)output);
 }
 
-LLVMMemoryBufferRef llvm_compile(const Program *program, const Target *target,
-                                 const EmitOptions *options, const LlvmSpec *spec,
-                                 LlvmOutput output, bool adapter, Diag *diag) {
+LLVMMemoryBufferRef llvm_compile(const Variants *variants, const EmitOptions *options,
+                                 const LlvmSpec *specs, LlvmOutput output, bool adapter,
+                                 Diag *diag) {
   int errors_before = diag->errors;
+  const LlvmSpec *spec = &specs[variants->n - 1]; /* functions for others say so themselves */
   LLVMMemoryBufferRef buffer = NULL;
   LLVMTargetMachineRef machine = make_machine(spec, diag);
   if (!machine)
@@ -221,7 +222,7 @@ LLVMMemoryBufferRef llvm_compile(const Program *program, const Target *target,
   LLVMContextRef context = LLVMContextCreate();
   LLVMContextSetDiagnosticHandler(context, on_diagnostic, diag);
   LLVMModuleRef module =
-      llvm_build(context, machine, program, target, options, spec, adapter, diag);
+      llvm_build(context, machine, variants, options, specs, adapter, diag);
   if (module) {
     if (optimize(module, machine, spec->optimize, diag))
       buffer = write_module(module, machine, output, diag);
@@ -237,13 +238,15 @@ LLVMMemoryBufferRef llvm_compile(const Program *program, const Target *target,
   return buffer;
 }
 
-bool emit_llvm(Writer *w, const Program *program, const Target *target, const EmitOptions *options,
-               LlvmOutput output, Diag *diag) {
+bool emit_llvm(Writer *w, const Variants *variants, const EmitOptions *options, LlvmOutput output, Diag *diag) {
   Arena *arena = arena_new();
-  LlvmSpec spec;
+  LlvmSpec *specs = ARENA_ARRAY(arena, LlvmSpec, variants->n);
   LLVMMemoryBufferRef buffer = NULL;
-  if (llvm_spec(arena, target, options, diag, &spec))
-    buffer = llvm_compile(program, target, options, &spec, output, false, diag);
+  bool ok = true;
+  for (size_t i = 0; i < variants->n && ok; i++)
+    ok = llvm_spec(arena, variants->at[i].target, options, diag, &specs[i]);
+  if (ok)
+    buffer = llvm_compile(variants, options, specs, output, false, diag);
   if (buffer) {
     write_bytes(w, LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer));
     LLVMDisposeMemoryBuffer(buffer);

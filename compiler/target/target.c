@@ -1,6 +1,7 @@
-/* The table of targets, from targets.def. */
+/* The table of targets, from targets.def, and what variants of a network have together. */
 #include "target/target.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define TARGET(name) extern const Target target_##name;
@@ -22,4 +23,40 @@ const Target *target_find(const char *name) {
     if (strcmp(targets[i]->name, name) == 0)
       return targets[i];
   return NULL;
+}
+
+/* ---- variants ---- */
+
+int64_t variants_arena_bytes(const Variants *variants) {
+  int64_t most = 0;
+  for (size_t i = 0; i < variants->n; i++)
+    if (variants->at[i].program->arena_bytes > most)
+      most = variants->at[i].program->arena_bytes;
+  return most;
+}
+
+int variants_arena_align(const Variants *variants) {
+  int most = 1;
+  for (size_t i = 0; i < variants->n; i++)
+    if (variants->at[i].program->arena_align > most)
+      most = variants->at[i].program->arena_align;
+  return most;
+}
+
+int variants_buffer_align(const Variants *variants) {
+  int most = 1;
+  for (size_t i = 0; i < variants->n; i++)
+    if (variants->at[i].target->buffer_align > most)
+      most = variants->at[i].target->buffer_align;
+  return most;
+}
+
+const char *variant_prefix(Arena *arena, const Variants *variants, size_t i, const char *prefix) {
+  if (variants->n == 1)
+    return prefix;
+  char *own = arena_printf(arena, "%s_%s", prefix, variants->at[i].target->name);
+  for (char *c = own; *c; c++)
+    if (!isalnum((unsigned char)*c))
+      *c = '_';
+  return own;
 }

@@ -16,6 +16,18 @@
 #include "support/writer.h"
 #include "weights/weights.h"
 
+/* Instructions that a processor of an architecture may have or lack. */
+typedef struct CpuFeature {
+  const char *name;  /* as gcc and clang know it, in __builtin_cpu_supports and as a target of code: "avx2" */
+  const char *macro; /* which they define where code may use it: "__AVX2__" */
+  int bit;           /* of libgcc's and compiler-rt's words: from 0 in __cpu_model's features, from 32 in __cpu_features2 */
+} CpuFeature;
+
+typedef struct CpuFeatures {
+  const CpuFeature *at;
+  size_t n;
+} CpuFeatures;
+
 typedef struct Target {
   const char *name;        /* "generic" */
   const char *description; /* one line for --print-targets */
@@ -31,6 +43,10 @@ typedef struct Target {
   bool vector_extensions;  /* C: the vector types of gcc and clang; else strict C99 */
   const char *c_condition; /* C: what the preprocessor must find true; null: anything will do */
   const char *c_flags;     /* C: what makes it true, for the message otherwise */
+  const char *c_architecture; /* C: what the preprocessor finds true for every processor of the architecture; null: any will do */
+  CpuFeatures dispatch;    /* what code in a file for several targets may use beyond the architecture's baseline, and what the
+                            * processor is asked for before it runs; none: it cannot be asked, so that in such a file the
+                            * target can only be the last */
   int buffer_align;        /* bytes every arena and weight buffer is aligned to; a power of two */
 } Target;
 
@@ -40,6 +56,25 @@ const Target *target_native(Arena *arena);
 const Target *target_find(const char *name);
 size_t target_count(void);
 const Target *target_at(size_t i);
+
+/* A program planned for a target. */
+typedef struct Variant {
+  const Program *program;
+  const Target *target;
+} Variant;
+
+/* What a file holds: one, or the same network for several targets, of which the file runs the first that the processor
+ * can execute; the best comes first, and the last, the fallback, is taken without a question. The programs have the
+ * same inputs, outputs, stages and number of threads; the targets have one triple. */
+typedef struct Variants {
+  const Variant *at;
+  size_t n;
+} Variants;
+int64_t variants_arena_bytes(const Variants *variants); /* the largest; 0: none uses an arena */
+int variants_arena_align(const Variants *variants);
+int variants_buffer_align(const Variants *variants); /* of every buffer in any of them */
+/* The prefix of what belongs to variant i: the file's, or "P_x86_64_v4" where there are several. */
+const char *variant_prefix(Arena *arena, const Variants *variants, size_t i, const char *prefix);
 
 /* Everything about the output that is not in the program. */
 typedef struct EmitOptions {
@@ -59,16 +94,17 @@ typedef struct EmitOptions {
 typedef struct WeightPlace {
   const Buffer *buffer;
   int64_t offset, bytes;
+  size_t variant; /* whose buffer it is */
   size_t first; /* the place that holds the bytes: its own number, or that of an earlier one with the same contents */
 } WeightPlace;
 typedef struct WeightLayout {
-  WeightPlace *places; /* in program order; buffers whose contents are equal recipes share one place */
+  WeightPlace *places; /* in program order, one variant after the other; buffers whose contents are equal recipes share one place */
   size_t n;
   const WeightPlace **by_buffer; /* for weight_place: sorted by the buffers' addresses */
   int64_t total_bytes; /* P_WEIGHT_BYTES */
   int align;           /* that the blob starts at: the strictest in it, since offsets count from there */
 } WeightLayout;
-WeightLayout weight_layout(Arena *arena, const Program *program, int align);
+WeightLayout weight_layout(Arena *arena, const Variants *variants);
 const WeightPlace *weight_place(const WeightLayout *layout, const Buffer *buffer);
 /* The contents of a weight buffer, any stretch of its elements at a time, as its element type in target byte order (little endian unless
  * big_endian). False after an error through diag: a value that is not finite, or does not fit the element type. */
@@ -86,18 +122,18 @@ bool weight_bytes(const Buffer *buffer, const Weights *weights, Diag *diag, bool
 /* ---- C (emit_c.c, emit_header.c) ---- */
 
 /* The header: interface macros, declarations, comments. The same for C and objects. */
-void emit_header(Writer *w, const Program *program, const Target *target, const EmitOptions *options);
+void emit_header(Writer *w, const Variants *variants, const EmitOptions *options);
 /* C99, strict or with vector types. False after an error through diag. */
-bool emit_c(Writer *w, const Program *program, const Target *target, const EmitOptions *options, Diag *diag);
+bool emit_c(Writer *w, const Variants *variants, const EmitOptions *options, Diag *diag);
 /* A few lines of GNU assembly that put the blob `file` into a program as PREFIX_weights. */
-void emit_blob_assembly(Writer *w, const Program *program, const Target *target, const EmitOptions *options, const char *file);
+void emit_blob_assembly(Writer *w, const Variants *variants, const EmitOptions *options, const char *file);
 
 /* ---- LLVM (emit_llvm.c, object.c, jit.c; absent with -DMNCC_LLVM=OFF) ---- */
 
 typedef enum LlvmOutput { LLVM_TEXT, LLVM_BITCODE, LLVM_ASSEMBLY, LLVM_OBJECT } LlvmOutput;
 /* Appends the module in the wanted form to w; LLVM_TEXT is printed after optimisation unless optimize is 0.
  * False after an error through diag (unknown triple, backend not built in). */
-bool emit_llvm(Writer *w, const Program *program, const Target *target, const EmitOptions *options, LlvmOutput output, Diag *diag);
+bool emit_llvm(Writer *w, const Variants *variants, const EmitOptions *options, LlvmOutput output, Diag *diag);
 
 /* In-process execution: compiles once, runs many times. */
 typedef struct Jit Jit;
