@@ -41,7 +41,9 @@ class Network:
         self.file, self.arguments = network_and_options(text)
         self.arguments += ["--weights", "random:1", "--prefix", PREFIX]
         self.targets = options.targets.split(",")
-        self.machines = machines()
+        # Those that run the fallback: it is taken without a question.
+        self.machines = {name: machine for name, machine in machines().items()
+                         if self.targets[-1] not in LEVELS or self.targets[-1] in machine[1]}
 
     def emit(self, name, target, form, output):
         """mncc into the folder `name`."""
@@ -62,13 +64,13 @@ class Network:
         """The model as an object. Without -march: that a function may use what its target has is for the file to say."""
         if model.endswith(".o"):
             return os.path.join(folder, model)
-        made = os.path.join(folder, f"{model}-{compiler}.o")
+        made = os.path.join(folder, f"{model}-{os.path.basename(compiler)}.o")
         run([compiler, "-std=c99", "-O2", "-c", os.path.join(folder, model), "-o", made])
         return made
 
     def link(self, folder, compiler, model, program, text):
         """A program of the model, an object, and a main function, which is `text`."""
-        main, binary = os.path.join(folder, f"{program}.c"), os.path.join(folder, f"{program}-{compiler}")
+        main, binary = os.path.join(folder, f"{program}.c"), os.path.join(folder, f"{program}-{os.path.basename(compiler)}")
         with open(main, "w") as file:
             file.write(text)
         run([compiler, "-std=gnu99", "-O1", "-I", folder, main, model, "-o", binary, "-pthread"])
@@ -95,7 +97,7 @@ class Network:
         program = self.link(folder, compiler, compiled, "run", harness(self.inputs, self.outputs, "blob" in form))
         which = self.link(folder, compiler, compiled, "which", WHICH)
         for machine, (emulate, levels) in self.machines.items():
-            where = f"{self.text}, {form}, {model} by {compiler} on {machine}"
+            where = f"{self.text}, {form}, {model} by {os.path.basename(compiler)} on {machine}"
             target = self.expected(levels)
             said = run(emulate + [which]).splitlines()[-1] # behind what the emulator may have to say
             if said != target:
