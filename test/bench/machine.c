@@ -40,14 +40,16 @@ static double seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Values stay near 1: x * 0.5 + 0.5 is 1 where x is. */
+/* Values stay near 1: x * 0.5 + 0.5 is 1 where x is. The compiler must not know them, or it finds the chain that begins with
+   1 to be constant, leaves it out, and the machine seems faster by a twelfth than it is. */
 static void *multiply_add(void *argument) {
+  static volatile const float one_half = 0.5f;
   Work *work = argument;
   Vector half, x[CHAINS];
   for (int lane = 0; lane < LANES; lane++)
-    half[lane] = 0.5f;
+    half[lane] = one_half;
   for (int i = 0; i < CHAINS; i++)
-    x[i] = half + half * (float)i;
+    x[i] = half + half * (one_half * (float)i);
   double start = seconds();
   for (long round = 0; round < work->rounds; round++)
 #pragma GCC unroll 12
