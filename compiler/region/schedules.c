@@ -257,6 +257,19 @@ static const char *choose_grouped(const Regions *regions, const Region *region, 
                       cuts, columns, (long long)width, (long long)stage->weight_block, (long long)lanes, taps);
 }
 
+/* One pixel at a time. Sums of one pixel are taken for several vectors at once, so that one need not wait for the other;
+ * tensors in blocks of channels are walked block by block, as they lie. */
+static const char *choose_single(const Regions *regions, const Stage *stage, const char *peel, const char *taps) {
+  enum { SUMS = 8 }; /* as many as hide the latency of an addition on two units */
+  const Compute *compute = &stage->compute;
+  int64_t lanes = regions->target->vector_bytes / 4, vectors = compute->out[DIM_C] / lanes;
+  if (compute->n_reduce && compute->out[DIM_X] == 1 && vectors > 1)
+    return arena_printf(regions->arena, "%ssplit c %lld; split c.i %lld; order c y x c.i c.i.i; %sunroll c.i; vector c.i.i", peel,
+                        (long long)(lanes * (vectors < SUMS ? vectors : SUMS)), (long long)lanes, taps);
+  const char *order = regions->channel_block[stage->node->output->id] ? "order c y x c.i; " : "";
+  return arena_printf(regions->arena, "%ssplit c %lld; %s%svector c.i", peel, (long long)lanes, order, taps);
+}
+
 static const char *choose_big(const Regions *regions, const Region *region, Stage *stage) {
   Arena *arena = regions->arena;
   const Target *target = regions->target;
@@ -278,7 +291,7 @@ static const char *choose_big(const Regions *regions, const Region *region, Stag
       columns = settle_tile(regions, stage, (Tile){columns, 1}, pixels < 7 ? 7 : pixels, 1).columns;
     const char *taps = compute->multiply_add ? unroll_taps(arena, compute, 25) : "";
     if (columns == 1)
-      return arena_printf(arena, "%ssplit c %lld; %svector c.i", peel, (long long)lanes, taps);
+      return choose_single(regions, stage, peel, taps);
     /* The borders are cut off inside the loop over channels: what they read is near, and their sums overlap with others. */
     return arena_printf(arena, "split c %lld; order c y x c.i; %ssplit x %lld; %sunroll x.i; vector c.i", (long long)lanes, peel,
                         (long long)columns, taps);
