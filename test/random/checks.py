@@ -121,7 +121,7 @@ def draw_plan(options, seed):
             ways += [Way(target, True, "run", (numbers.choice(["-O1", "-O2", "-O2", "-O3"]),)),
                      Way(target, False, "run", (numbers.choice(["-O0", "-O0", "-O1", "-O2"]),),
                          threads=numbers.choice([1, 1, 2, 4]))]
-    for i in range(options.builds):
+    for i in range(int(options.builds + numbers.random())):  # a half: one for every other network
         # Vector code is long and takes compilers longer: less of it, and less optimised.
         vector = numbers.random() < 0.3
         target = list(targets)[-1] if vector else "generic"

@@ -138,7 +138,7 @@ def add_arguments(parser):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_arguments(parser)
-    parser.add_argument("--builds", type=int, default=2, help="C compilations of each network")
+    parser.add_argument("--builds", type=float, default=2, help="C compilations of each network; 0.5: of every other one")
     parser.add_argument("--batch", type=int, default=25, help="networks that are compiled together")
     parser.add_argument("--trials", type=int, default=400, help="of cutting one network down")
     parser.add_argument("--no-llvm", action="store_true", help="mncc was built without LLVM")
