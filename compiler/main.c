@@ -3,6 +3,7 @@
 
 #include "commands/commands.h"
 #include "completion.h"
+#include "highlighting.h"
 #include "options.h"
 #include "pipeline.h"
 
@@ -18,6 +19,8 @@ static bool answer(const Options *options) {
     pipeline_list(&w);
   else if (options->completion)
     completion_print(&w, options->completion);
+  else if (options->highlighting)
+    highlighting_print(&w, options->highlighting);
   else if (options->print_ops)
     op_print_all(&w);
   else if (options->print_ops_man)

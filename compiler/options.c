@@ -245,6 +245,15 @@ static bool read_completion(Parser *p, const OptionDef *def, const char *given, 
   return true;
 }
 
+static bool read_highlighting(Parser *p, const OptionDef *def, const char *given, const char *value) {
+  static const Word words[] = {{"vim", EDITOR_VIM}, {"textmate", EDITOR_TEXTMATE}, {NULL, 0}};
+  int word = 0;
+  if (!read_word(p, words, given, value, &word))
+    return false;
+  *(Editor *)field(p, def) = (Editor)word;
+  return true;
+}
+
 static bool read_weights_as(Parser *p, const OptionDef *def, const char *given, const char *value) {
   int word = 0;
   if (!read_word(p, weights_as_words, given, value, &word))
@@ -528,6 +537,8 @@ static const OptionDef table[] = {
     {"--print-targets", NULL, "print the targets", COMPILE, read_flag, AT(print_targets), 1, false},
     {"--completion", "bash|zsh|fish", "print what completes mncc's arguments in that shell", COMPILE, read_completion,
      AT(completion), 0, false},
+    {"--highlighting", "vim|textmate", "print how that editor is to colour networks", COMPILE, read_highlighting,
+     AT(highlighting), 0, false},
     {"--verbose", NULL, "say what is done, with times", ALL, read_flag, AT(verbose), 1, false},
     {"-Werror", NULL, "treat warnings as errors", ALL, read_flag, AT(werror), 1, false},
     {"-W", "NAME", "warnings on and off: -Wunused-let, -Wno-unused-let, -Wall", ALL, read_warning,
@@ -588,7 +599,8 @@ static void check(Parser *p, const Strings *positional, const bool seen[OPTIONS]
     if (seen[i] && !(table[i].verbs & 1u << o->verb))
       diag_error(p->diag, nowhere, "option '%s' does not apply to 'mncc %s'", table[i].name,
                  verbs[o->verb].name);
-  if (o->help || o->version || o->list_passes || o->print_ops || o->print_ops_man || o->print_targets || o->completion)
+  if (o->help || o->version || o->list_passes || o->print_ops || o->print_ops_man || o->print_targets || o->completion ||
+      o->highlighting)
     return;
   if (!positional->len && p->diag->errors)
     return; /* a wrong option may have been meant as the file */

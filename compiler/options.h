@@ -43,6 +43,9 @@ const char *emit_name(Emit emit); /* "tokens"; "" for the default */
 /* --completion. */
 typedef enum Shell { SHELL_NONE, SHELL_BASH, SHELL_ZSH, SHELL_FISH } Shell;
 
+/* --highlighting. */
+typedef enum Editor { EDITOR_NONE, EDITOR_VIM, EDITOR_TEXTMATE } Editor;
+
 typedef enum Format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV } Format;
 
 /* How a picture is brought to another aspect ratio. */
@@ -124,6 +127,7 @@ typedef struct Options {
 
   bool list_passes, print_ops, print_ops_man, print_targets, help, version;
   Shell completion;
+  Editor highlighting;
 } Options;
 
 /* Fills *options. False after errors through diag: exit with EXIT_USAGE. Sets diag's

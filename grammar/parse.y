@@ -289,6 +289,13 @@ static bool is_operator(int token) {
 
 static bool is_keyword(int token) { return token >= MN_INCLUDE && token <= MN_NOT; }
 
+const char *ast_keyword(Arena *arena, size_t i) {
+  if (i > MN_NOT - MN_INCLUDE)
+    return NULL;
+  const char *quoted = yysymbol_name(YYTRANSLATE(MN_INCLUDE + (int)i)); /* 'network' */
+  return arena_strndup(arena, quoted + 1, strlen(quoted) - 2);
+}
+
 /* What is expected, as few words as tell it: "an expression" rather than all
  * that may begin one, and no operators where something else would do. */
 static const char *expected_text(const yypcontext_t *context, AstBuilder *b) {

@@ -63,6 +63,7 @@ for feature, present in [
     ("sanitize", config.sanitize),
     ("valgrind", have("valgrind")),
     ("bash", have("bash")),
+    ("vim", have("vim")),
     ("zsh", have("zsh")),
     ("fish", have("fish")),
     ("mandoc", have("mandoc")),

@@ -8,7 +8,7 @@ test=(g++ clang-19 libclang-rt-19-dev llvm-19-tools
       llvm-22-dev clang-22 libclang-rt-22-dev llvm-22-tools make python3 python3-numpy python3-torch python3-sklearn
       qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi
       qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
-      gcc-riscv64-linux-gnu libc6-dev-riscv64-cross lld-19 nodejs valgrind zsh fish mandoc)
+      gcc-riscv64-linux-gnu libc6-dev-riscv64-cross lld-19 nodejs valgrind zsh fish vim mandoc)
 
 wanted=("${build[@]}")
 [ "${1-}" = build ] || wanted+=("${test[@]}")

@@ -132,6 +132,9 @@ struct AstFile {
   AstItem *network;     /* null only after errors, and in files that others include */
 };
 
+/* The i-th keyword of the language; null behind the last. */
+const char *ast_keyword(Arena *arena, size_t i);
+
 /* Parses a whole file; errors go to diag (several in one run). Never null. */
 AstFile *ast_parse(Arena *arena, Diag *diag, const Source *source);
 

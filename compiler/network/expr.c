@@ -38,6 +38,8 @@ const char *val_kind_text(const Val *val) {
 static const char *const words[] = {"same", "valid", "true", "false"};
 enum { WORDS = sizeof words / sizeof *words };
 
+const char *network_word(size_t i) { return i < WORDS ? words[i] : NULL; }
+
 bool is_word(const char *name) {
   for (size_t i = 0; i < WORDS; i++)
     if (strcmp(name, words[i]) == 0)
@@ -400,6 +402,8 @@ static const Builtin builtins[] = {
     {"channels", 1, 1, VAL_TENSOR, builtin_channels},
 };
 enum { BUILTINS = sizeof builtins / sizeof *builtins };
+
+const char *network_function(size_t i) { return i < BUILTINS ? builtins[i].name : NULL; }
 
 static const Builtin *find_builtin(const char *name) {
   for (size_t i = 0; i < BUILTINS; i++)

@@ -74,6 +74,10 @@ typedef struct NetworkOptions {
 Network *network_build(Arena *arena, Diag *diag, const AstFile *file,
                        const NetworkOptions *options);
 
+/* The i-th function that is there without a definition, and the i-th word that is a value; null behind the last. */
+const char *network_function(size_t i);
+const char *network_word(size_t i);
+
 void network_print(Writer *w, const Network *network);
 /* The network as a PyTorch module whose state_dict names are the weights' names (--emit=pytorch).
  */

@@ -28,6 +28,6 @@ $CC -I"$work/user/narrow" "$here/user.c" "$work/user/narrow/narrow.c" $flags -o 
 "$work/by-pkg-config"
 
 # What shells and man look for.
-for file in bash-completion/completions/mncc zsh/site-functions/_mncc fish/vendor_completions.d/mncc.fish man/man1/mncc.1 man/man5/mn.5; do
+for file in bash-completion/completions/mncc zsh/site-functions/_mncc fish/vendor_completions.d/mncc.fish man/man1/mncc.1 man/man5/mn.5 vim/vimfiles/syntax/mn.vim vim/vimfiles/ftdetect/mn.vim mncc/mn.tmLanguage.json; do
   test -s "$work/usr/share/$file"
 done
