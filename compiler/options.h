@@ -82,7 +82,8 @@ typedef struct Options {
   bool syntax_only;
   bool evaluate; /* run: by the reference evaluator */
   bool in_place, check; /* fmt */
-  int64_t repeat; /* run, bench: how often to measure; 0: not said */
+  int64_t repeat; /* run, bench, tune: how often to measure; 0: not said */
+  int64_t budget; /* tune: seconds that it may take; 0: not said */
 
   const char *expect; /* verify: a file of tensors to compare with, or null */
   Numbers tolerance;  /* verify: none or one */

@@ -276,6 +276,18 @@ static bool may_divide_rows(const Region *region) {
   return region->stages[region->n_stages - 1].rows > 1;
 }
 
+int64_t stage_part_size(const Regions *regions, const Region *region, const Stage *stage, Cut cut) {
+  bool by_rows = cut == CUT_ROWS && region->n_stages > 1;
+  bool may = by_rows ? stage == &region->stages[region->n_stages - 1] : region_in_single_steps(region) && may_cut(region, stage, cut);
+  int64_t extent = stage_cut_extent(stage, cut);
+  for (int s = 0; by_rows && s < region->n_stages - 1; s++)
+    may = may && !region_read_outside(region, s);
+  if (!extent || !may)
+    return 0;
+  int64_t size = part_size(extent, by_rows ? stage->step_rows : unit_of(regions, stage, cut), regions->threads);
+  return size < extent ? size : 0;
+}
+
 /* Divides the region by rows if that is best; else foresees what divide-stages will do, for the regions behind it. */
 static void divide_region(const Divider *d, Region *region) {
   const Regions *regions = d->regions;

@@ -15,7 +15,7 @@ static const char *storage_text(Arena *arena, const Stage *stage) {
   return "";
 }
 
-/* Behind a path on a region's line: how it is divided. */
+/* How it is divided. */
 static void print_cut(Writer *w, const Stage *stage) {
   switch (stage->cut) {
   case CUT_CHOOSE:
@@ -35,8 +35,8 @@ static void print_cut(Writer *w, const Stage *stage) {
   }
 }
 
-/* And how its result is stored, if a regions file has said so. */
-static void print_layout(Writer *w, const Stage *stage) {
+void stage_print_choices(Writer *w, const Stage *stage) {
+  print_cut(w, stage);
   if (stage->layout == 0)
     write_text(w, "/hwc");
   else if (stage->layout != LAYOUT_CHOOSE)
@@ -78,19 +78,27 @@ static void print_stage(Writer *w, const Regions *regions, const Stage *stage) {
   arena_free(scratch);
 }
 
+static void print_line(Writer *w, const Region *region) {
+  write_text(w, "region");
+  for (int s = 0; s < region->n_stages; s++) {
+    const Stage *stage = &region->stages[s];
+    write_f(w, " %s", stage->node->path);
+    if (stage->step_rows != stage->rows)
+      write_f(w, ":%lld", (long long)stage->step_rows);
+    stage_print_choices(w, stage);
+  }
+  write_text(w, "\n");
+}
+
+void region_print_lines(Writer *w, const Regions *regions) {
+  for (size_t r = 0; r < regions->regions.len; r++)
+    print_line(w, regions->regions.at[r]);
+}
+
 void region_print(Writer *w, const Regions *regions) {
   for (size_t r = 0; r < regions->regions.len; r++) {
     const Region *region = regions->regions.at[r];
-    write_text(w, "region");
-    for (int s = 0; s < region->n_stages; s++) {
-      const Stage *stage = &region->stages[s];
-      write_f(w, " %s", stage->node->path);
-      if (stage->step_rows != stage->rows)
-        write_f(w, ":%lld", (long long)stage->step_rows);
-      print_cut(w, stage);
-      print_layout(w, stage);
-    }
-    write_text(w, "\n");
+    print_line(w, region);
     for (int s = 0; s < region->n_stages; s++)
       print_stage(w, regions, &region->stages[s]);
     print_parts(w, region);

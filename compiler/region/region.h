@@ -151,12 +151,16 @@ const char *stage_shape_text(Arena *arena, const Stage *stage);
 
 /* The file that --regions reads is what this prints, less the comments. */
 void region_print(Writer *w, const Regions *regions);
+void region_print_lines(Writer *w, const Regions *regions); /* without the comments */
 void region_verify(const Regions *regions);
 
 /* ---- questions ---- */
 
 /* What a cut counts: rows, pixels or channels of the stage; 0 if it is not divided. */
 int64_t stage_cut_extent(const Stage *stage, Cut cut);
+/* The size of a part if the stage, which has its schedule, is divided so for all threads: CUT_ROWS the region, others the stage by
+ * itself. 0: it cannot be. */
+int64_t stage_part_size(const Regions *regions, const Region *region, const Stage *stage, Cut cut);
 /* Parts of a stage that is divided by itself, or 1. */
 int stage_parts(const Stage *stage);
 /* Parts of a region that is divided by rows, or 1; and the rows [*first, *end) of the last stage that one of them makes. */
@@ -195,6 +199,8 @@ typedef struct PathIndex {
 PathIndex region_index_paths(const Regions *regions);
 /* The node whose path is this text, or null. */
 const Node *path_index_find(const PathIndex *index, const char *text, size_t len);
+/* What a regions file says behind the rows of a stage: "/channels:64/hwc". */
+void stage_print_choices(Writer *w, const Stage *stage);
 /* The complaint about a path (the text at loc) that no node has. */
 void region_unknown_path(const Regions *regions, Diag *diag, Loc loc);
 

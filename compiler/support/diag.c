@@ -265,14 +265,14 @@ static void report(Diag *diag, Severity severity, const char *kind, Loc loc, con
   /* Warnings too are quiet once the limit is passed. */
   bool errors_full = severity == SEVERITY_ERROR && diag->errors >= limit;
   bool warnings_full = severity == SEVERITY_WARNING && diag->warnings > WARNING_LIMIT;
-  diag->silent = diag->limit_noted || errors_full || warnings_full;
+  diag->silent = diag->quiet || diag->limit_noted || errors_full || warnings_full;
   if (severity == SEVERITY_ERROR)
     diag->errors++;
-  if (warnings_full && diag->warnings == WARNING_LIMIT + 1 && !diag->limit_noted)
+  if (warnings_full && diag->warnings == WARNING_LIMIT + 1 && !diag->limit_noted && !diag->quiet)
     show(diag, SEVERITY_NOTE, (Loc){0},
          arena_printf(diag->arena, "too many warnings; only the first %d are shown",
                       WARNING_LIMIT));
-  if (errors_full && !diag->limit_noted) {
+  if (errors_full && !diag->limit_noted && !diag->quiet) {
     show(diag, SEVERITY_NOTE, (Loc){0},
          arena_printf(diag->arena, "too many errors; only the first %d are shown", limit));
     diag->limit_noted = true;

@@ -44,6 +44,7 @@ typedef struct Diag {
   int error_limit; /* after so many, one last note and silence; 0: 20 */
   bool json;
   bool werror;
+  bool quiet; /* errors and warnings are counted and not shown */
   const char *const *disabled; /* kinds of warnings that are not shown */
   size_t n_disabled;
   ColorMode color; /* AUTO: a terminal and NO_COLOR unset */
