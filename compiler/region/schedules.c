@@ -281,9 +281,10 @@ static const char *choose_big(const Regions *regions, const Region *region, Stag
   stage->flat = stage_can_be_flat(region, stage);
   int64_t pixels = compute->out[DIM_X] * (stage->flat ? stage->step_rows : 1);
   int64_t channels = compute->out[DIM_C], vectors = (channels + lanes - 1) / lanes;
-  const char *peel = arena_printf(arena, "%s%s%s%s", deal_columns(arena, compute), compute_may_leave(compute, DIM_Y) ? "peel y; " : "",
-                                  compute_may_leave(compute, DIM_X) ? "peel x; " : "",
-                                  compute_may_leave(compute, DIM_C) ? "peel c; " : "");
+  const char *borders = arena_printf(arena, "%s%s%s", deal_columns(arena, compute), compute_may_leave(compute, DIM_Y) ? "peel y; " : "",
+                                     compute_may_leave(compute, DIM_X) ? "peel x; " : "");
+  const char *peel_c = compute_may_leave(compute, DIM_C) ? "peel c; " : "";
+  const char *peel = arena_printf(arena, "%s%s", borders, peel_c);
   if (!compute->multiply_add || !sums_channels(compute)) {
     /* Load-bound: several columns share what they read; weights stay in registers. */
     int64_t columns = compute->n_reduce && pixels > 1 ? 7 : 1;
@@ -293,8 +294,8 @@ static const char *choose_big(const Regions *regions, const Region *region, Stag
     if (columns == 1)
       return choose_single(regions, stage, peel, taps);
     /* The borders are cut off inside the loop over channels: what they read is near, and their sums overlap with others. */
-    return arena_printf(arena, "split c %lld; order c y x c.i; %ssplit x %lld; %sunroll x.i; vector c.i", (long long)lanes, peel,
-                        (long long)columns, taps);
+    return arena_printf(arena, "%ssplit c %lld; order c y x c.i; %ssplit x %lld; %sunroll x.i; vector c.i", peel_c, (long long)lanes,
+                        borders, (long long)columns, taps);
   }
   int64_t summed = summed_block(regions, stage), depth = reduction_length(compute);
   bool unrolled = !summed && depth <= 32;
