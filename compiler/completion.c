@@ -1,6 +1,6 @@
 /* What an option's value may be follows from its name in the table: words apart
  * by '|' are those words, FILE is a file, and STAGE, PASS and a target's NAME are
- * asked of those who know them. Anything else is free. */
+ * asked of those who know them; WHAT,... is a list with commas. Anything else is free. */
 #include "completion.h"
 
 #include <ctype.h>
@@ -14,6 +14,7 @@
 typedef struct Values {
   VEC(const char *) words;
   bool files;
+  bool list; /* of words, with commas between */
 } Values;
 
 static void add(Arena *arena, Values *values, const char *word) { VEC_PUSH(arena, values->words, word); }
@@ -37,6 +38,11 @@ static void add_targets(Arena *arena, Values *values) {
     add(arena, values, target_at(i)->name);
 }
 
+static bool has_suffix(const char *text, const char *suffix) {
+  size_t n = strlen(text), k = strlen(suffix);
+  return n >= k && strcmp(text + n - k, suffix) == 0;
+}
+
 static bool is_lower(const char *text) {
   for (; *text; text++)
     if (!islower((unsigned char)*text))
@@ -50,6 +56,7 @@ static Values values_of(Arena *arena, const OptionInfo *info) {
   for (const char *at = info->value; at && *at;) {
     size_t len = strcspn(at, "|");
     const char *part = arena_strndup(arena, at, len);
+    values.list = values.list || has_suffix(part, ",...");
     if (is_lower(part))
       add(arena, &values, part);
     else if (strcmp(part, "FILE") == 0)
@@ -94,7 +101,8 @@ static void bash_values(Writer *w, Arena *arena) {
         continue;
       VEC_PUSH(arena, seen, info.name);
       Values values = values_of(arena, &info);
-      write_f(w, "    %s) words=\"%s\" files=%d ;;\n", info.name, join(arena, &values), values.files);
+      write_f(w, "    %s) words=\"%s\" files=%d%s ;;\n", info.name, join(arena, &values), values.files,
+              values.list ? " list=1" : "");
     }
   }
 }
@@ -126,7 +134,7 @@ static void write_verbs(Writer *w, const char *separator) {
 static void print_bash(Writer *w, Arena *arena) {
   write_text(w, "# bash completion for mncc, printed by mncc --completion=bash\n"
                 "_mncc() {\n"
-                "  local cur=${COMP_WORDS[COMP_CWORD]} option= verb=compile words= files=1\n"
+                "  local cur=${COMP_WORDS[COMP_CWORD]} option= verb=compile words= files=1 list= prefix=\n"
                 "  # '=' is a word of its own.\n"
                 "  if [[ $cur == = ]]; then\n"
                 "    option=${COMP_WORDS[COMP_CWORD-1]} cur=\n"
@@ -154,8 +162,9 @@ static void print_bash(Writer *w, Arena *arena) {
   write_verbs(w, " ");
   write_text(w, "\"\n"
                 "  fi\n"
+                "  [[ -n $list && $cur == *,* ]] && prefix=${cur%,*},\n"
                 "  local IFS=$' \\n'\n"
-                "  [[ -n $words ]] && COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+                "  [[ -n $words ]] && COMPREPLY=($(compgen -P \"$prefix\" -W \"$words\" -- \"${cur#\"$prefix\"}\"))\n"
                 "  IFS=$'\\n'\n"
                 "  [[ $files == 1 ]] && COMPREPLY+=($(compgen -f -- \"$cur\")) && compopt -o filenames 2>/dev/null\n"
                 "  [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null\n"
@@ -189,7 +198,7 @@ static void zsh_option(Writer *w, Arena *arena, const OptionInfo *info) {
   if (values.words.len && values.files)
     write_f(w, "{_alternative \"words:word:(%s)\" \"files:file:_files\"}", join(arena, &values));
   else if (values.words.len)
-    write_f(w, "(%s)", join(arena, &values));
+    write_f(w, values.list ? "{_sequence compadd - %s}" : "(%s)", join(arena, &values));
   else if (values.files)
     write_text(w, "_files");
   write_text(w, "' \\\n");
@@ -245,7 +254,7 @@ static void fish_option(Writer *w, Arena *arena, Verb verb, const OptionInfo *in
     write_text(w, values.files ? " -r -F" : " -x");
   if (values.words.len) {
     write_text(w, " -a ");
-    fish_text(w, join(arena, &values));
+    fish_text(w, values.list ? arena_printf(arena, "(__mncc_list %s)", join(arena, &values)) : join(arena, &values));
   }
   write_text(w, " -d ");
   fish_text(w, info->help);
@@ -264,6 +273,11 @@ static void print_fish(Writer *w, Arena *arena) {
                 "        set verb $words[2]\n"
                 "    end\n"
                 "    test $verb = $argv[1]\n"
+                "end\n"
+                "function __mncc_list\n"
+                "    set -l token (commandline -ct)\n"
+                "    set -l before (string replace -r '^--[a-z]+=' '' -- \"$token\" | string replace -r '[^,]*$' '')\n"
+                "    printf '%s\\n' \"$before\"$argv\n"
                 "end\n"
                 "function __mncc_first\n"
                 "    test (count (commandline -opc)) -eq 1\n"

@@ -480,7 +480,7 @@ static const OptionDef table[] = {
      COMPILE | RUNS, read_weights, AT(weights), 0, false},
     {"--weights-as", "constants|blob", "weights in the source, or as a separate binary", COMPILE,
      read_weights_as, AT(weights_as), 0, false},
-    {"--target", "NAME|TRIPLE", "what the code runs on (see --print-targets); compiling: also a list, best first, for one file that chooses", COMPILE | RUNS,
+    {"--target", "NAME,...|TRIPLE", "what the code runs on (see --print-targets); compiling: also a list, best first, for one file that chooses", COMPILE | RUNS,
      read_string, AT(target), 0, false},
     {"-mcpu", "CPU", "processor, as LLVM names it", COMPILE | RUNS, read_string, AT(cpu), 0, false},
     {"-mattr", "FEATURES", "processor features, as LLVM names them: +avx2,+fma", COMPILE | RUNS,
@@ -819,7 +819,7 @@ void options_print_help(Writer *w, Verb verb) {
       n += len;
     }
     left[n] = '\0';
-    if (n > 24)
+    if (n >= 24) /* two blanks before the help */
       write_f(w, "  %s\n  %-24s %s\n", left, "", def->help);
     else
       write_f(w, "  %-24s %s\n", left, def->help);
