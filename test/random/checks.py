@@ -23,8 +23,9 @@ from typing import Any, List
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
 
-from networks import (HARNESS, SANITIZE, WARNINGS, Failure, Jit, compare_bits, harness_function,  # noqa: E402
-                      levels_here, ports_of_header, random_values, read_two_runs, relative_difference)
+from networks import (HARNESS, LEVELS, SANITIZE, WARNINGS, Failure, Jit, compare_bits,  # noqa: E402
+                      harness_function, levels_here, ports_of_header, random_values, read_two_runs,
+                      relative_difference)
 
 # Relative to an output's largest magnitude: that of whole networks in test/reference.
 BOUND = 1e-4
@@ -47,9 +48,10 @@ class Way:
     blob: bool = False
     skip: str = ""
     threads: int = 1
+    others: tuple = ()  # targets behind it in one file, which this machine leaves aside
 
     def options(self):
-        return [f"--target={self.target}"] + ([] if self.fused else ["--no-fuse"]) + (
+        return [f"--target={','.join((self.target,) + self.others)}"] + ([] if self.fused else ["--no-fuse"]) + (
             ["--weights-as=blob"] if self.blob else []) + ([f"--skip={self.skip}"] if self.skip else []) + (
             [f"--threads={self.threads}"] if self.threads > 1 else [])
 
@@ -58,7 +60,7 @@ class Way:
         return self.target, self.skip
 
     def __str__(self):
-        words = [self.target] + ([] if self.fused else ["unfused"]) + (["blob"] if self.blob else [])
+        words = [" or ".join((self.target,) + self.others)] + ([] if self.fused else ["unfused"]) + (["blob"] if self.blob else [])
         words += [f"without {self.skip}"] if self.skip else []
         words += [f"{self.threads} threads"] if self.threads > 1 else []
         return " ".join(words + [os.path.basename(self.compiler)] +
@@ -132,6 +134,8 @@ def draw_plan(options, seed):
     if options.foreign and numbers.random() < 0.4:
         ways.append(Way(numbers.choice(options.foreign), numbers.random() < 0.7, "foreign",
                         () if options.no_llvm else (numbers.choice(["-c", "--emit=c"]),)))
+    if options.vectors and options.builds and numbers.random() < 0.3:
+        ways.append(draw_list(options, numbers, list(targets)[-1]))
     if options.no_llvm and not options.builds:
         ways.append(Way("generic", True, options.cc, ("-std=c99", "-O0") + tuple(WARNINGS)))
     return Plan(ways, torch=not options.no_torch)
@@ -151,6 +155,17 @@ def draw_build(options, numbers, target, march):
         levels = ["-O2", "-O3"]
     standard = "-std=gnu99" if march or numbers.random() < 0.2 else "-std=c99"
     return Way(target, fused, compiler, (standard, numbers.choice(levels)) + tuple(march) + tuple(WARNINGS), blob, threads=threads)
+
+
+def draw_list(options, numbers, target):
+    """A file for several targets, which runs the code of the first here."""
+    below = [level for level in reversed(sorted(LEVELS)) if level < target] + ["generic"]
+    others = tuple(sorted(numbers.sample(below, numbers.randrange(len(below)) + 1), key=below.index))
+    compilers = [options.cc] + ([options.clang] if options.clang else []) + ([] if options.no_llvm else ["object"])
+    compiler = numbers.choice(compilers)
+    flags = () if compiler == "object" else ("-std=c99", numbers.choice(["-O0", "-O0", "-O1", "-O2"])) + tuple(WARNINGS)
+    return Way(target, numbers.random() < 0.7, compiler, flags, compiler != "object" and numbers.random() < 0.2,
+               threads=numbers.choice([1, 1, 2, 3]), others=others)
 
 
 def know_mncc(options):
