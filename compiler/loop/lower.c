@@ -233,15 +233,20 @@ static const Affine *access_affine(const Nest *n, const AccessDim *access, int e
   return affine_add(n->l->arena, a, affine_scale(n->l->arena, part, q->times));
 }
 
-/* [row, column] of a tensor walked flat: pixel 0.. of the step behind the rows before it. A ring holds whole steps, and
- * a step begins at a multiple of their rows: said so that the index is seen to stay inside. */
+/* Where the step that begins at `row` lies in a ring of whole steps: it begins at a multiple of their rows. Said so that the
+ * rows behind it are seen to stay inside and to be different ones. */
+static const Affine *step_in_ring(const Nest *n, const Affine *row, int64_t ring) {
+  Arena *arena = n->l->arena;
+  int64_t rows = n->stage->step_rows;
+  return affine_scale(arena, affine_mod(arena, affine_div(arena, row, rows), ring / rows), rows);
+}
+
+/* [row, column] of a tensor walked flat: pixel 0.. of the step behind the rows before it. */
 static void flat_index(const Nest *n, int64_t ring, const Affine **index) {
   Arena *arena = n->l->arena;
   const Affine *row = n->dim[DIM_Y];
-  if (ring) {
-    int64_t rows = n->stage->step_rows;
-    row = affine_scale(arena, affine_mod(arena, affine_div(arena, row, rows), ring / rows), rows);
-  }
+  if (ring)
+    row = step_in_ring(n, row, ring);
   index[0] = affine_const(arena, 0);
   index[1] = affine_add(arena, affine_scale(arena, row, n->compute->out[1]), n->dim[DIM_X]);
 }
@@ -546,6 +551,7 @@ static void open_part_loop(Nest *n, int d, const char *label, int64_t extent) {
 static void make_body(Nest *n, const Piece *piece) {
   Arena *arena = n->l->arena;
   const Compute *compute = n->compute;
+  const Affine *first_row = n->dim[DIM_Y];
   n->block = &n->kernel->body;
   if (n->stage->flat) {
     open_part_loop(n, DIM_X, "x", piece->cut == CUT_PIXELS ? piece->size : piece->rows * compute->out[1]);
@@ -560,7 +566,9 @@ static void make_body(Nest *n, const Piece *piece) {
   store->buffer = n->out;
   for (int i = 0; i < 3; i++)
     store->index[i] = n->dim[i];
-  if (n->out_ring)
+  if (n->out_ring && piece->rows > 1 && n->out_ring % n->stage->step_rows == 0)
+    store->index[0] = affine_add(arena, step_in_ring(n, first_row, n->out_ring), affine_sub(arena, n->dim[DIM_Y], first_row));
+  else if (n->out_ring)
     store->index[0] = affine_mod(arena, store->index[0], n->out_ring);
   if (n->stage->flat)
     flat_index(n, n->out_ring, store->index);

@@ -85,13 +85,29 @@ static const char *choose_small(Arena *arena, const Stage *stage, const Target *
 
 /* ---- big cores: register tiles ----
  *
- * A tile is `columns` pixels x `vectors` vectors of channels, all accumulators in registers, with one register per
- * weight vector and one for the broadcast pixel. Per step of the reduction it takes columns * vectors multiply-adds,
- * columns + vectors loads (two of each a cycle), and at least the latency of a multiply-add. */
+ * A tile is `columns` pixels x `vectors` vectors of channels, all accumulators in registers. For one step of the reduction
+ * the operands of its shorter side are all in registers, those of the longer side come one by one. It takes
+ * columns * vectors multiply-adds, columns + vectors loads (two of each a cycle), and at least the latency of a
+ * multiply-add. */
+
+/* Accumulators beside which the latency of a multiply-add does not show. */
+enum { ENOUGH_SUMS = 12 };
+
+static int64_t tile_registers(const Target *target, int64_t columns, int64_t vectors) {
+  int64_t side = columns < vectors ? columns : vectors;
+  /* Where the shorter side is one, compilers add up in the register of the operand that is used once: it moves on, and one more
+   * is in use. A product that is not fused has a register of its own. */
+  return columns * vectors + (side < 2 ? 2 : side) + (target->fma ? 1 : 2);
+}
+
+/* The order of the loops of a tile: the side of the one named last comes one by one. */
+static const char *tile_order(Arena *arena, Tile tile, const char *channels) {
+  return tile.columns < tile.vectors ? arena_printf(arena, "x.i %s", channels) : arena_printf(arena, "%s x.i", channels);
+}
 
 /* Half cycles of one step of the reduction. */
 static double tile_cost(int64_t columns, int64_t vectors) {
-  const double latency = 10; /* eight, and some for what the scheduler does not find */
+  const double latency = 11; /* eight, and some for what the scheduler does not find */
   int64_t products = columns * vectors, loads = columns + vectors;
   double cost = (double)(products > loads ? products : loads);
   return cost > latency ? cost : latency;
@@ -117,7 +133,7 @@ static Tile choose_tile(const Target *target, int64_t pixels, int64_t vectors, i
   Tile best = {1, 1};
   double best_cost = cover_cost(best, pixels, vectors);
   for (int64_t n = 1; n <= 4 && n <= vectors; n++)
-    for (int64_t p = 1; p <= pixels && p <= 16 && p * n + n + 1 < target->vector_registers && p * n <= most; p++) {
+    for (int64_t p = 1; p <= pixels && p <= 16 && tile_registers(target, p, n) <= target->vector_registers && p * n <= most; p++) {
       Tile tile = {p, n};
       double cost = cover_cost(tile, pixels, vectors);
       if (cost < best_cost) {
@@ -130,9 +146,8 @@ static Tile choose_tile(const Target *target, int64_t pixels, int64_t vectors, i
 
 /* The registers hold its accumulators, a pixel, and the weights; and there is as much to compute. */
 static bool tile_fits(const Target *target, Tile tile, int64_t pixels, int64_t vectors) {
-  bool weights = pixels > 1 && tile.vectors > 1;
   return tile.columns >= 1 && tile.vectors >= 1 && tile.columns <= pixels && tile.vectors <= vectors && tile.columns <= 16 &&
-         tile.vectors <= 16 && tile.columns * tile.vectors + (weights ? tile.vectors : 1) + 1 < target->vector_registers;
+         tile.vectors <= 16 && tile_registers(target, tile.columns, tile.vectors) <= target->vector_registers;
 }
 
 /* The k-th best tile by the model's cost, 0 the chosen one; the chosen one too if there are not so many. Tiles of one pixel are
@@ -252,9 +267,10 @@ static const char *choose_grouped(const Regions *regions, const Region *region, 
   const char *columns = tile.columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)tile.columns) : "";
   const char *taps = reduction_length(compute) <= 32 ? unroll_taps(arena, compute, 32) : "split k 4; unroll k.i; ";
   return arena_printf(arena,
-                      "%s%ssplit c %lld; split c.i %lld; split c.i.i %lld; order c c.i y x c.i.i x.i c.i.i.i; %sunroll x.i; "
+                      "%s%ssplit c %lld; split c.i %lld; split c.i.i %lld; order c c.i y x %s c.i.i.i; %sunroll x.i; "
                       "unroll c.i.i; vector c.i.i.i",
-                      cuts, columns, (long long)width, (long long)stage->weight_block, (long long)lanes, taps);
+                      cuts, columns, (long long)width, (long long)stage->weight_block, (long long)lanes,
+                      tile_order(arena, tile, "c.i.i"), taps);
 }
 
 /* One pixel at a time. Sums of one pixel are taken for several vectors at once, so that one need not wait for the other;
@@ -301,19 +317,21 @@ static const char *choose_big(const Regions *regions, const Region *region, Stag
   bool unrolled = !summed && depth <= 32;
   /* Short sums: fewer accumulators, so that the end of one tile overlaps the sums of the next. */
   int64_t most = target->vector_registers / (unrolled ? 4 : depth <= 64 ? 2 : 1);
-  most = most < 8 ? 8 : most;
+  most = most < ENOUGH_SUMS ? ENOUGH_SUMS : most;
   Tile tile = pixels > 1 ? choose_tile(target, pixels, vectors, most) : (Tile){1, vectors_of_pixel(vectors, regions->threads)};
   tile = settle_tile(regions, stage, tile, pixels, vectors);
   int64_t block = tile.vectors * lanes;
   stage->weight_block = block;
   const char *split_x = tile.columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)tile.columns) : "";
-  const char *taps = "split k 4; unroll k.i; ";
+  const char *taps = "";
   if (summed)
     taps = arena_printf(arena, "split k %lld; split k.i 4; unroll k.i.i; ", (long long)summed);
-  else if (unrolled)
-    taps = unroll_taps(arena, compute, 32);
-  return arena_printf(arena, "%s%ssplit c %lld; split c.i %lld; order c y x c.i x.i c.i.i; %sunroll x.i; unroll c.i; vector c.i.i",
-                      peel, split_x, (long long)block, (long long)lanes, taps);
+  else if (unrolled) /* in more taps compilers find more to keep, pixels that two outputs share and weights, than registers hold */
+    taps = unroll_taps(arena, compute, target->vector_registers / 2);
+  if (!*taps)
+    taps = "split k 4; unroll k.i; ";
+  return arena_printf(arena, "%s%ssplit c %lld; split c.i %lld; order c y x %s c.i.i; %sunroll x.i; unroll c.i; vector c.i.i",
+                      peel, split_x, (long long)block, (long long)lanes, tile_order(arena, tile, "c.i"), taps);
 }
 
 /* ---- small targets without vectors: tiles of scalars ----
