@@ -47,6 +47,26 @@ def weights():
     yield safetensors({})
 
 
+SMALL = """network n() { input x: f32[12, 12, 8]; x -> conv(3x3, 16) -> relu -> depthwise(3x3) -> conv(1x1, 16, name = "a b")
+ -> let t; add(t, t) -> maxpool(2x2) -> flatten -> dense(4) -> output y; }
+"""
+FILES = {
+    "regions": """region conv0:2 depthwise0:1 "a b":1/rows:4 // joined
+region add0/whole/hwc
+region maxpool0/channels:8/blocks:8 dense0
+""".replace('"', ""),
+    "schedule": """conv0: peel y; peel x; split x 4; split c 8; order c y x k x.i c.i; unroll x.i; vector c.i
+a b: deal x 2; split c 4
+""",
+    "tuned": """target x86-64-v3, vectors of 32 bytes, 16 registers
+conv | relu, 12x12x16 from 12x12x8, sums of 72: tile 4x2 // 0.1 ms
+depthwise, 12x12x16 from 12x12x16, sums of 9: tile 3x1
+network n, 6 operators, 100 multiply-accumulates, 1 thread
+region conv0 depthwise0
+""",
+}
+
+
 def write(folder, number, data):
     with open(os.path.join(folder, f"{number:04}"), "wb") as file:
         file.write(data)
@@ -60,6 +80,8 @@ def main():
     networks = [t for t in networks if len(t) <= MOST]
     for i, text in enumerate(networks):
         write(os.path.join(out, "mn"), i, b"0123"[i % 4:i % 4 + 1] + text)
+    for i, (kind, text) in enumerate(FILES.items(), len(networks)):
+        write(os.path.join(out, "mn"), i, f"2{SMALL}//# {kind}\n{text}".encode())
     for i, text in enumerate(t for t in texts(root, ".mnl") if len(t) <= MOST):
         write(os.path.join(out, "mnl"), i, text)
     for i, data in enumerate(weights()):

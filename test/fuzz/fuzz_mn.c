@@ -2,7 +2,8 @@
  * modest size, lowered through every stage up to the plan, each verified. What is
  * printed of the network is read again and must print the same.
  *
- * The first byte chooses how: with or without fusion, for which target. */
+ * The first byte chooses how: with or without fusion, for which target. Behind a line
+ * `//# regions`, `//# schedule` or `//# tuned` stands such a file. */
 #include <string.h>
 
 #include "pipeline.h"
@@ -43,6 +44,24 @@ static void print_twice(Arena *arena, Diag *diag, const Network *network, const 
   writer_free(&second);
 }
 
+/* Cuts the text at the first of such lines, and hands what is behind it to the compilation. */
+static void split(Compilation *c, Source *source) {
+  const Source **files[] = {&c->regions_file, &c->schedule_file, &c->tuned_file};
+  static const char *const lines[] = {"\n//# regions\n", "\n//# schedule\n", "\n//# tuned\n"};
+  for (int i = 0; i < 3; i++) {
+    char *at = strstr(source->text, lines[i]);
+    if (!at)
+      continue;
+    const char *text = at + strlen(lines[i]);
+    Source *file = ARENA_NEW(c->arena, Source);
+    *file = (Source){"file", arena_strndup(c->arena, text, strlen(text)), (uint32_t)strlen(text)};
+    *files[i] = file;
+    source->len = (uint32_t)(at + 1 - source->text);
+    source->text = arena_strndup(c->arena, source->text, source->len);
+    return;
+  }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size == 0 || size > MAX_BYTES)
     return -1;
@@ -52,6 +71,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   Source source = {"fuzz.mn", arena_strndup(arena, (const char *)data + 1, size - 1),
                    (uint32_t)size - 1};
   Options options = {.arena = arena, .optimize = 2, .verify = 1, .no_fuse = data[0] & 1, .threads = 1 + (data[0] >> 1) % 3};
+  Compilation c = {.arena = arena, .diag = &diag, .options = &options, .source = &source};
+  c.target = target_find(data[0] & 2 ? "x86-64-v3" : "generic");
+  split(&c, &source);
   Network *network = expand(arena, &diag, &source, &options);
   if (network && diag.errors)
     BUG("a network in spite of errors");
@@ -59,8 +81,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     network_verify(network);
     print_twice(arena, &diag, network, &options);
     bool stopped;
-    Compilation c = {.arena = arena, .diag = &diag, .options = &options, .source = &source};
-    c.target = target_find(data[0] & 2 ? "x86-64-v3" : "generic");
     /* Files that the text includes are not there to be read: nothing is included. */
     if (!strstr(source.text, "include"))
       pipeline_run(&c, STAGE_PLAN, NULL, &stopped);
