@@ -483,6 +483,8 @@ class Expansion:
             raise Invalid("no rho, or two")
         values = {**dict(self.program.values), "rho": Fraction(1)}
         for param in net.params:
+            if param.name not in values and param.value is None:
+                raise Invalid("a parameter without a value")
             trial.names[param.name] = values[param.name] if param.name in values else \
                 self.value(trial, param.value)
         first = next(item for item in net.body.items if isinstance(item, Input))
