@@ -9,6 +9,9 @@
  * An access becomes one canonical affine offset in elements, outer variables
  * first and the constant last: what does not change in an inner loop is then a
  * common prefix that LICM hoists, and unrolled copies differ in the constant only.
+ * Addresses but for the constant are computed once in a block. Of the instructions
+ * that a network's thousands of accesses would be otherwise, LLVM would have to
+ * find the same.
  *
  * The builder's calls stand in statements of their own, never two among the arguments of one call:
  * C leaves the order of arguments open, and the output must not depend on who compiled mncc.
@@ -340,8 +343,10 @@ static void emit_stmt(Gen *g, const Stmt *s) {
 }
 
 void llvm_emit_block(Gen *g, const Block *block) {
+  size_t places_around = g->places.len;
   for (size_t i = 0; i < block->stmts.len; i++)
     emit_stmt(g, block->stmts.at[i]);
+  g->places.len = places_around; /* what a block computes is not there behind it */
 }
 
 /* ---- functions ---- */
@@ -374,6 +379,8 @@ LLVMBasicBlockRef llvm_begin_function(Gen *g, LLVMValueRef function) {
   g->depth = 0;
   llvm_map_init(&g->names, g->scratch);
   llvm_map_init(&g->memo, g->scratch);
+  g->places.at = NULL;
+  g->places.len = g->places.cap = 0;
   LLVMPositionBuilderAtEnd(g->entry_builder, llvm_new_block(g, "entry"));
   LLVMBasicBlockRef body = llvm_new_block(g, "body");
   LLVMPositionBuilderAtEnd(g->builder, body);

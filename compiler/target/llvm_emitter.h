@@ -10,6 +10,7 @@
 #include <llvm-c/Core.h>
 #include <llvm-c/Target.h>
 
+#include "support/vec.h"
 #include "target/llvm_module.h"
 
 /* What is known of a variable, value, buffer, kernel or expression. */
@@ -28,6 +29,13 @@ typedef struct Map {
   size_t cap, used;
   unsigned generation; /* slots of earlier ones are empty */
 } Map;
+
+/* An address that has been computed: of buffer[offset], the constant left out. */
+typedef struct Place {
+  const Buffer *buffer;
+  const Affine *offset;
+  LLVMValueRef pointer;
+} Place;
 
 typedef struct Gen {
   const Variants *variants;
@@ -56,6 +64,7 @@ typedef struct Gen {
   LLVMValueRef function;
   Map names; /* Var, Value, Buffer */
   Map memo;  /* Expr, within one statement */
+  VEC(Place) places; /* in the block being written and those around it */
   int depth;
   bool vectors;                                /* in the loop being written */
   LLVMValueRef arena_pointer, weights_pointer; /* in PREFIX_run and the functions of its branches */

@@ -204,16 +204,64 @@ const Affine *llvm_flat_index(Gen *g, const Buffer *buffer, const Affine *const 
   return offset;
 }
 
+/* The same without divisions that leave no remainder: of a variable that goes in steps of the divisor. */
+static const Affine *without_exact_divisions(Gen *g, const Affine *a) {
+  const Affine *sum = affine_const(g->scratch, a->constant);
+  for (int i = 0; i < a->n; i++) {
+    const Term *term = &a->terms[i];
+    bool exact = term->kind == ATOM_DIV && term->coef % term->divisor == 0 &&
+                 llvm_affine_multiple(g, term->inside) % term->divisor == 0;
+    const Affine *part = &(const Affine){0, 1, &a->terms[i]};
+    if (exact)
+      part = affine_scale(g->scratch, without_exact_divisions(g, term->inside), term->coef / term->divisor);
+    sum = affine_add(g->scratch, sum, part);
+  }
+  return sum;
+}
+
+static const Place *find_place(const Gen *g, const Buffer *buffer, const Affine *offset) {
+  for (size_t i = g->places.len; i-- > 0;)
+    if (g->places.at[i].buffer == buffer && affine_equal(g->places.at[i].offset, offset))
+      return &g->places.at[i];
+  return NULL;
+}
+
+/* The address of buffer[offset] but for the constant: from the outermost variable to the innermost, as much as has not been
+ * computed yet. A part of the sum may lie outside of the buffer, so that none is said to be inside. */
+static LLVMValueRef emit_place(Gen *g, Buffer *buffer, const Affine *offset) {
+  LLVMTypeRef elem = llvm_elem_type(g, buffer->elem);
+  LLVMValueRef pointer = llvm_buffer_pointer(g, buffer);
+  const Affine *sum = affine_const(g->scratch, 0);
+  for (int depth = 0; sum->n < offset->n; depth++) {
+    Affine part = {0, 0, ARENA_ARRAY(g->scratch, Term, offset->n)};
+    for (int i = 0; i < offset->n; i++)
+      if (term_depth(g, &offset->terms[i]) == depth)
+        part.terms[part.n++] = offset->terms[i];
+    if (!part.n)
+      continue;
+    sum = affine_add(g->scratch, sum, &part);
+    const Place *known = find_place(g, buffer, sum);
+    if (known) {
+      pointer = known->pointer;
+      continue;
+    }
+    LLVMValueRef elems = llvm_emit_affine(g, &part);
+    pointer = LLVMBuildGEP2(g->builder, elem, pointer, &elems, 1, "");
+    VEC_PUSH(g->scratch, g->places, ((Place){buffer, sum, pointer}));
+  }
+  return pointer;
+}
+
 /* The address of buffer[index], and the alignment it is known to have. */
 LLVMValueRef llvm_emit_address(Gen *g, Buffer *buffer, const Affine *const *index, int *align) {
-  const Affine *offset = llvm_flat_index(g, buffer, index);
+  const Affine *offset = without_exact_divisions(g, llvm_flat_index(g, buffer, index));
   int64_t known = llvm_affine_multiple(g, offset) * elem_bytes(buffer->elem);
   *align = known < llvm_buffer_align(buffer) ? (int)known : llvm_buffer_align(buffer);
-  LLVMValueRef base = llvm_buffer_pointer(g, buffer);
-  if (offset->n == 0 && offset->constant == 0)
-    return base;
-  LLVMValueRef elems = llvm_emit_affine(g, offset);
-  return LLVMBuildInBoundsGEP2(g->builder, llvm_elem_type(g, buffer->elem), base, &elems, 1, "");
+  LLVMValueRef place = emit_place(g, buffer, offset);
+  if (!offset->constant)
+    return place;
+  LLVMValueRef elems = llvm_index_const(g, offset->constant);
+  return LLVMBuildGEP2(g->builder, llvm_elem_type(g, buffer->elem), place, &elems, 1, "");
 }
 
 /* ---- values ---- */

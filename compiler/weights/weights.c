@@ -21,9 +21,10 @@ typedef struct Tensor {
   /* A file's: */
   const SafetensorsType *type;
   const unsigned char *data;
-  /* Random: value = offset + (hash >> shift) * 2^exponent. */
+  /* Random: value = offset + (hash >> shift) * unit, a power of two. */
   uint64_t key;
-  int shift, exponent;
+  int shift;
+  double unit;
   double offset;
 } Tensor;
 
@@ -135,20 +136,20 @@ static void set_distribution(Tensor *tensor, WeightRole role, int64_t fan_in) {
       bits++;
     int k = (bits + 1) / 2;
     tensor->shift = 64 - 24;
-    tensor->exponent = -23 - k;
+    tensor->unit = ldexp(1, -23 - k);
     tensor->offset = -ldexp(1, -k);
     return;
   }
   case ROLE_BIAS:
   case ROLE_MEAN:
     tensor->shift = 64 - 24;
-    tensor->exponent = -26;
+    tensor->unit = 0x1p-26;
     tensor->offset = -0.125;
     return;
   case ROLE_SCALE:
   case ROLE_VARIANCE: /* 23 bits: above 1 an f32 has no more behind the point */
     tensor->shift = 64 - 23;
-    tensor->exponent = -23;
+    tensor->unit = 0x1p-23;
     tensor->offset = 0.5;
     return;
   }
@@ -179,7 +180,7 @@ static double get(const Tensor *tensor, int64_t i) {
   if (tensor->data)
     return tensor->type->read(tensor->data + i * tensor->type->bytes);
   uint64_t hash = mix(tensor->key + (uint64_t)(i + 1) * golden) >> tensor->shift;
-  return tensor->offset + ldexp((double)hash, tensor->exponent);
+  return tensor->offset + (double)hash * tensor->unit;
 }
 
 double weights_get(const Weights *weights, const WeightTensor *tensor, int64_t i) {
