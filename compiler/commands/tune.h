@@ -24,7 +24,7 @@ typedef struct Tune {
   const void **in;
   void **out;
   double begun, budget;  /* seconds: when it began (pipeline_seconds), how long it may take */
-  double compile_seconds, run_seconds; /* of one candidate, as they were last */
+  double compile_seconds, run_seconds; /* of one candidate: the least that compiling took, and the first run */
   int64_t rounds;        /* 0: as many as there is time for */
 } Tune;
 

@@ -92,7 +92,8 @@ bool candidate_new(Tune *t, const Choice *choice, int tile_candidate, Watch watc
     candidate->hooks = stage_clock_hooks(candidate->clock);
   }
   jit_set_hooks(candidate->jit, watch == WATCH_NOTHING ? NULL : &candidate->hooks);
-  t->compile_seconds = pipeline_seconds() - begun;
+  double seconds = pipeline_seconds() - begun;
+  t->compile_seconds = t->compile_seconds > 0 && t->compile_seconds < seconds ? t->compile_seconds : seconds;
   return true;
 }
 

@@ -5,7 +5,9 @@
  * every round, with clocks around the calls of each stage, so that it is measured
  * where it stands, fused and with the caches as they are then. Stages of one shape
  * are added up. Those tiles that beat the usual ones by more than the noise are
- * chosen, if the whole is faster with all of them. */
+ * chosen, if the whole is faster with all of them, or else with the better half,
+ * and so on. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "commands/tune.h"
@@ -15,6 +17,7 @@
 enum { CANDIDATES = 8 };
 static const double measuring = 8;        /* seconds for all rounds */
 static const double worthwhile = 0.02;    /* of the usual tile's time */
+static const double comparing = 3;        /* seconds for comparing wholes */
 static const double whole_worthwhile = 0.002;
 
 /* Stages of one shape. */
@@ -24,6 +27,7 @@ typedef struct Group {
   Times times[CANDIDATES]; /* of all its stages; n is 0 where there is no such candidate */
   Ratio ratios[CANDIDATES];
   int best;
+  double gain; /* seconds that the best one saves */
 } Group;
 
 typedef struct Tiles {
@@ -109,6 +113,14 @@ static void measure(Tiles *t) {
     }
 }
 
+static int by_gain(const void *a, const void *b) {
+  const Group *x = a, *y = b;
+  if (x->gain != y->gain)
+    return x->gain < y->gain ? 1 : -1;
+  return strcmp(x->shape, y->shape);
+}
+
+/* Chooses, and puts in front what gains most; how many groups have another tile. */
 static int choose(Tiles *t) {
   int chosen = 0;
   for (size_t i = 0; i < t->groups.len; i++) {
@@ -121,22 +133,26 @@ static int choose(Tiles *t) {
       if (ratio_wins(group->ratios[k], worthwhile) && group->ratios[k].median < group->ratios[group->best].median)
         group->best = k;
     }
+    Times usual = group->times[0];
+    group->gain = group->best ? (1 - group->ratios[group->best].median) * times_quantile(&usual, 0.5) : 0;
     chosen += group->best > 0;
   }
+  if (t->groups.len)
+    qsort(t->groups.at, t->groups.len, sizeof *t->groups.at, by_gain);
   return chosen;
 }
 
-static const char *tiles_text(Tiles *t) {
+/* The tiles of the first groups. */
+static const char *tiles_text(Tiles *t, int chosen) {
   Writer w;
   writer_init(&w);
   write_f(&w, "%s\n", region_tuned_target(t->candidates[0].c.regions));
-  for (size_t i = 0; i < t->groups.len; i++) {
+  for (int i = 0; i < chosen; i++) {
     Group *group = &t->groups.at[i];
     const Tile *tile = &group->tiles[group->best], *usual = &group->tiles[0];
-    if (group->best)
-      write_f(&w, "%s: tile %lldx%lld  // %.4f ms; %lldx%lld takes %.4f ms\n", group->shape, (long long)tile->columns,
-              (long long)tile->vectors, 1e3 * times_quantile(&group->times[group->best], 0.5), (long long)usual->columns,
-              (long long)usual->vectors, 1e3 * times_quantile(&group->times[0], 0.5));
+    write_f(&w, "%s: tile %lldx%lld  // %.4f ms; %lldx%lld takes %.4f ms\n", group->shape, (long long)tile->columns,
+            (long long)tile->vectors, 1e3 * times_quantile(&group->times[group->best], 0.5), (long long)usual->columns,
+            (long long)usual->vectors, 1e3 * times_quantile(&group->times[0], 0.5));
   }
   const char *text = arena_strndup(t->tune->session->arena, w.data, w.len);
   writer_free(&w);
@@ -148,17 +164,23 @@ bool tune_tiles(Tune *tune, Choice *choice) {
   bool ok = make_candidates(&t);
   if (ok)
     measure(&t);
-  int chosen = ok ? choose(&t) : 0;
-  Choice other = {choice->regions, chosen ? tiles_text(&t) : NULL};
+  int found = ok ? choose(&t) : 0, chosen = found;
+  Choice other = *choice;
+  Ratio ratio = {0};
+  bool wins = false;
+  while (chosen && !wins) {
+    double medians[2];
+    other.tiles = tiles_text(&t, chosen);
+    wins = tune_compare(tune, choice, &other, comparing, &ratio, medians) && ratio_wins(ratio, whole_worthwhile);
+    if (!wins)
+      chosen = tune_seconds_left(tune) > 8 * tune->compile_seconds ? chosen / 2 : 0;
+  }
+  tune_say(tune, "%zu shapes, %d tiles of each at most, %lld rounds: %s", t.groups.len, t.n, (long long)t.rounds,
+           wins    ? arena_printf(t.arena, "%d other tiles, %.2f %% of the time saved", chosen, 100 * (1 - ratio.median))
+           : found ? arena_printf(t.arena, "%d other tiles do not make the whole faster", found)
+                   : "the usual tiles are the fastest");
   for (int k = 0; k < CANDIDATES; k++)
     candidate_free(&t.candidates[k]);
-  Ratio ratio;
-  double medians[2];
-  bool wins = chosen && tune_compare(tune, choice, &other, 3, &ratio, medians) && ratio_wins(ratio, whole_worthwhile);
-  tune_say(tune, "%zu shapes, %d tiles of each at most, %lld rounds: %s", t.groups.len, t.n, (long long)t.rounds,
-           wins     ? arena_printf(t.arena, "%d other tiles, %.2f %% of the time saved", chosen, 100 * (1 - ratio.median))
-           : chosen ? arena_printf(t.arena, "%d other tiles do not make the whole faster", chosen)
-                    : "the usual tiles are the fastest");
   if (wins)
     choice->tiles = other.tiles;
   arena_free(t.arena);
