@@ -93,11 +93,11 @@ static const char *choose_small(Arena *arena, const Stage *stage, const Target *
 /* Accumulators beside which the latency of a multiply-add does not show. */
 enum { ENOUGH_SUMS = 12 };
 
-static int64_t tile_registers(const Target *target, int64_t columns, int64_t vectors) {
+static bool tile_has_registers(const Target *target, int64_t columns, int64_t vectors) {
   int64_t side = columns < vectors ? columns : vectors;
-  /* Where the shorter side is one, compilers add up in the register of the operand that is used once: it moves on, and one more
-   * is in use. A product that is not fused has a register of its own. */
-  return columns * vectors + (side < 2 ? 2 : side) + (target->fma ? 1 : 2);
+  /* A product that is not fused has a register of its own. One stays free: compilers load an operand ahead of its time, and
+   * would spill a sum for it, whose latency then is that of memory. */
+  return columns * vectors + side + (target->fma ? 1 : 2) < target->vector_registers;
 }
 
 /* The order of the loops of a tile: the side of the one named last comes one by one. */
@@ -108,8 +108,9 @@ static const char *tile_order(Arena *arena, Tile tile, const char *channels) {
 /* Half cycles of one step of the reduction. */
 static double tile_cost(int64_t columns, int64_t vectors) {
   const double latency = 11; /* eight, and some for what the scheduler does not find */
-  int64_t products = columns * vectors, loads = columns + vectors;
-  double cost = (double)(products > loads ? products : loads);
+  const double load = 1.1; /* two of them in one cycle are not always found */
+  double products = (double)(columns * vectors), loads = load * (double)(columns + vectors);
+  double cost = products > loads ? products : loads;
   return cost > latency ? cost : latency;
 }
 
@@ -133,7 +134,7 @@ static Tile choose_tile(const Target *target, int64_t pixels, int64_t vectors, i
   Tile best = {1, 1};
   double best_cost = cover_cost(best, pixels, vectors);
   for (int64_t n = 1; n <= 4 && n <= vectors; n++)
-    for (int64_t p = 1; p <= pixels && p <= 16 && tile_registers(target, p, n) <= target->vector_registers && p * n <= most; p++) {
+    for (int64_t p = 1; p <= pixels && p <= 16 && tile_has_registers(target, p, n) && p * n <= most; p++) {
       Tile tile = {p, n};
       double cost = cover_cost(tile, pixels, vectors);
       if (cost < best_cost) {
@@ -147,7 +148,7 @@ static Tile choose_tile(const Target *target, int64_t pixels, int64_t vectors, i
 /* The registers hold its accumulators, a pixel, and the weights; and there is as much to compute. */
 static bool tile_fits(const Target *target, Tile tile, int64_t pixels, int64_t vectors) {
   return tile.columns >= 1 && tile.vectors >= 1 && tile.columns <= pixels && tile.vectors <= vectors && tile.columns <= 16 &&
-         tile.vectors <= 16 && tile_registers(target, tile.columns, tile.vectors) <= target->vector_registers;
+         tile.vectors <= 16 && tile_has_registers(target, tile.columns, tile.vectors);
 }
 
 /* The k-th best tile by the model's cost, 0 the chosen one; the chosen one too if there are not so many. Tiles of one pixel are
