@@ -281,7 +281,7 @@ typedef struct Batch {
   Arena *arena;
   Candidate usual;
   Trial trials[TRIALS];
-  int n;
+  int most, n;
   int64_t rounds;
   double *begins[TRIALS + 1]; /* seconds of the usual one and of the trials: by round and member, and one more for the end */
 } Batch;
@@ -305,9 +305,9 @@ static void deal(Batch *b) {
   for (size_t i = 0; i < s->moves.len; i++) {
     const Move move = s->moves.at[i];
     int k = 0;
-    while (k < TRIALS && !lies_apart(&s->now, &b->trials[k], &move))
+    while (k < b->most && !lies_apart(&s->now, &b->trials[k], &move))
       k++;
-    if (k == TRIALS) {
+    if (k == b->most) {
       s->moves.at[left++] = move;
       continue;
     }
@@ -496,10 +496,18 @@ static void batch_free(Batch *b) {
   arena_free(b->arena);
 }
 
-/* Tries the first moves. False after an error. */
-static bool run_batch(Search *s, bool *made) {
+/* The candidates for which there is time, so that `left` seconds are left. */
+static int trials_in_time(const Search *s, double left) {
+  const Tune *t = s->tune;
+  double seconds = tune_seconds_left(t) - left - tune_measuring(t, TRIALS + 1, measuring), trials = seconds / t->compile_seconds - 1;
+  return trials < 1 ? 0 : trials < (double)TRIALS ? (int)trials : TRIALS;
+}
+
+/* Tries the first moves, in `most` candidates. False after an error. */
+static bool run_batch(Search *s, int most, bool *made) {
   Batch *b = ARENA_NEW(s->arena, Batch);
   b->search = s;
+  b->most = most;
   b->arena = arena_new();
   size_t before = s->moves.len;
   deal(b);
@@ -545,9 +553,9 @@ static bool look_around(Search *s) {
 bool tune_regions(Tune *t, Choice *choice, double left, int *moves) {
   Search s = {.tune = t, .arena = arena_new(), .choice = choice, .lanes = t->session->compilation.target->vector_bytes / 4};
   bool ok = look_around(&s);
-  while (ok && s.moves.len && tune_seconds_left(t) > left + (TRIALS + 1) * t->compile_seconds + tune_measuring(t, TRIALS + 1, measuring)) {
+  for (int most; ok && s.moves.len && (most = trials_in_time(&s, left)) > 0;) {
     bool made;
-    ok = run_batch(&s, &made);
+    ok = run_batch(&s, most, &made);
     if (ok && made)
       ok = look_around(&s);
   }
