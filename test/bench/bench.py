@@ -149,7 +149,7 @@ def parse_options():
     parser.add_argument("--block", type=float, default=BLOCK_SECONDS, metavar="SECONDS", help="length of a block")
     parser.add_argument("--most", type=int, default=200, help="inferences in a block at most")
     parser.add_argument("--bound", type=float, default=BOUND, help="largest difference, of the largest output")
-    parser.add_argument("--work", default="bench", help="folder for models and what else is made")
+    parser.add_argument("--work", default=os.path.join("build", "bench"), help="folder for models and what else is made")
     parser.add_argument("--json", help="where the results go")
     parser.add_argument("--svg", help="where the chart goes")
     parser.add_argument("--lock", type=Lock, default=Lock(None), metavar="FILE", help="locked while times are taken")
