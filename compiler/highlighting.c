@@ -80,18 +80,25 @@ static void write_words(Writer *w, const Kind *kind, const char *bar) {
   arena_free(arena);
 }
 
+/* The words of the kind, if it has any, between `open` and `close`, and then its pattern, `also`. */
+static void write_match(Writer *w, const Kind *kind, const char *open, const char *separator, const char *close, const char *also) {
+  if (kind->words) {
+    write_text(w, open);
+    write_words(w, kind, separator);
+    write_text(w, close);
+  }
+  write_text(w, also);
+  write_text(w, "\"");
+}
+
 static void print_vim(Writer *w) {
   write_text(w, "\" Vim syntax file\n\" Language: networks of mncc (.mn), printed by mncc --highlighting=vim\n\n"
                 "if exists(\"b:current_syntax\")\n  finish\nendif\n\n");
   for (int i = KINDS - 1; i >= 0; i--) {
     const Kind *kind = &kinds[i];
     write_f(w, "syn match mn%s \"", kind->name);
-    if (kind->words) {
-      write_text(w, "\\<\\%(");
-      write_words(w, kind, "\\|");
-      write_text(w, "\\)\\>");
-    }
-    write_f(w, "%s\"\n", kind->vim);
+    write_match(w, kind, "\\<\\%(", "\\|", "\\)\\>", kind->vim);
+    write_text(w, "\n");
   }
   write_text(w, "syn region mnString start=+\"+ skip=+\\\\.+ end=+\"+ oneline\n"
                 "syn match mnComment \"//.*\" contains=@Spell\n"
@@ -109,12 +116,8 @@ static void print_textmate(Writer *w) {
   for (int i = 0; i < KINDS; i++) {
     const Kind *kind = &kinds[i];
     write_f(w, ",\n    {\"name\": \"%s.mn\", \"match\": \"", kind->scope);
-    if (kind->words) {
-      write_text(w, "\\\\b(?:");
-      write_words(w, kind, "|");
-      write_text(w, ")\\\\b");
-    }
-    write_f(w, "%s\"}", kind->textmate);
+    write_match(w, kind, "\\\\b(?:", "|", ")\\\\b", kind->textmate);
+    write_text(w, "}");
   }
   write_text(w, "\n  ]\n}\n");
 }
