@@ -7,7 +7,9 @@
  *
  * How far ahead (the lead, in bytes behind the end of a layer's own weights, when the layer ends) is found from the back:
  * what the following layers need beyond what they have time to fetch themselves, at least the first block of the next
- * one, at most what the cache holds a few times over (what falls out of it is still nearer than memory). */
+ * one, at most what the cache holds a few times over (what falls out of it is still nearer than memory).
+ *
+ * Inputs of the network come from memory too: a kernel fetches the rows that its next row adds. */
 #include "loop/prefetch.h"
 
 #include <string.h>
@@ -360,7 +362,7 @@ static void collect_block_loads(Arena *scratch, const Block *block, Loads *loads
 /* False where the walk is none of those that are understood. */
 static bool find_walk(Arena *arena, const Kernel *kernel, const Buffer *buffer, const Nest *nest, Walk *walk) {
   *walk = (Walk){0};
-  if (nest->depth == 0 || buffer->rank < 2)
+  if (buffer->rank < 2)
     return false;
   Loads loads = {0};
   collect_block_loads(arena, &nest->loops[nest->depth - 1]->body, &loads);
@@ -407,8 +409,9 @@ static void prepend(Arena *arena, Stmt *around, Block *body) {
   around->body = *body;
 }
 
-static void fetch_input(Prefetcher *p, const Item *item, const Buffer *buffer) {
+static void fetch_input(Prefetcher *p, const Item *item) {
   Arena *arena = p->program->arena;
+  const Buffer *buffer = item->input;
   Walk walk;
   if (!find_walk(arena, item->main, buffer, &item->nest, &walk))
     return;
@@ -491,6 +494,6 @@ void loop_prefetch(Program *program, const Memory *memory) {
   insert_all(&p);
   for (size_t i = 0; i < p.items.len; i++)
     if (p.items.at[i].input)
-      fetch_input(&p, &p.items.at[i], p.items.at[i].input);
+      fetch_input(&p, &p.items.at[i]);
   arena_free(scratch);
 }
