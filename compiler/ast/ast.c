@@ -373,7 +373,5 @@ const char *ast_expr_text(Arena *arena, const Ast *expr) {
   writer_init(&w);
   Printer p = {&w, arena, false};
   print_expr(&p, expr, BIND_FLOW);
-  const char *text = arena_strndup(arena, w.data ? w.data : "", w.len);
-  writer_free(&w);
-  return text;
+  return writer_take(&w, arena);
 }

@@ -228,9 +228,7 @@ static const char *comment_text(Formatter *f, Loc loc, int shift) {
       write_bytes(&w, "\n", 1);
     at += (uint32_t)len + (end != NULL);
   }
-  const char *text = arena_strndup(f->arena, w.data ? w.data : "", w.len);
-  writer_free(&w);
-  return text;
+  return writer_take(&w, f->arena);
 }
 
 /* ---- lines ---- */

@@ -81,9 +81,7 @@ static const char *line_text(Arena *arena, const Line *line, const int *columns)
     write_bytes(&w, line->cells.at[i].text, strlen(line->cells.at[i].text));
     column += line->cells.at[i].width;
   }
-  const char *text = arena_strndup(arena, w.data ? w.data : "", w.len);
-  writer_free(&w);
-  return text;
+  return writer_take(&w, arena);
 }
 
 /* Lines [begin, end) are one table, or a single line. */

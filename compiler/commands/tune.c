@@ -42,9 +42,7 @@ static const char *region_lines(Arena *arena, const Regions *regions) {
   Writer w;
   writer_init(&w);
   region_print_lines(&w, regions);
-  const char *text = arena_strndup(arena, w.data, w.len);
-  writer_free(&w);
-  return text;
+  return writer_take(&w, arena);
 }
 
 /* What --tuned reads. */

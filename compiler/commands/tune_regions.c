@@ -86,9 +86,7 @@ static const char *partition_text(Arena *arena, const Partition *p, int lo, int 
     stage_print_choices(&w, &stage);
   }
   write_text(&w, "\n");
-  const char *text = arena_strndup(arena, w.data, w.len);
-  writer_free(&w);
-  return text;
+  return writer_take(&w, arena);
 }
 
 /* Members [lo, hi), a region, make `rows` rows of the last one in a step, and of the others as many as go with it. */

@@ -154,9 +154,7 @@ static const char *tiles_text(Tiles *t, int chosen) {
             (long long)tile->vectors, 1e3 * times_quantile(&group->times[group->best], 0.5), (long long)usual->columns,
             (long long)usual->vectors, 1e3 * times_quantile(&group->times[0], 0.5));
   }
-  const char *text = arena_strndup(t->tune->session->arena, w.data, w.len);
-  writer_free(&w);
-  return text;
+  return writer_take(&w, t->tune->session->arena);
 }
 
 bool tune_tiles(Tune *tune, Choice *choice) {

@@ -653,9 +653,7 @@ const char *lower_describe(Arena *arena, const Stage *stage) {
     write_f(&w, " | %s", stage->node->tails[t].call.def->name);
   const int64_t *out = stage->compute.out;
   write_f(&w, ", %lldx%lldx%lld", (long long)out[0], (long long)out[1], (long long)out[2]);
-  const char *text = arena_strndup(arena, w.data, w.len);
-  writer_free(&w);
-  return text;
+  return writer_take(&w, arena);
 }
 
 /* What the kernel computes, and the paths of the others that it computes it for. */
@@ -673,9 +671,7 @@ static const char *kernel_note(Arena *arena, const Users *users) {
     ptr_map_put(&seen, node, users->kernel);
   }
   arena_free(scratch);
-  const char *text = arena_strndup(arena, w.data, w.len);
-  writer_free(&w);
-  return text;
+  return writer_take(&w, arena);
 }
 
 /* The kernel with this text if there is one, else `kernel` under a name of its own. */
@@ -740,9 +736,7 @@ static const char *layer_table(Arena *arena, const Network *network) {
     write_f(&w, "%-28s %-10s %-22s %lld MACs\n", layer->path, layer->call.def->name,
             shape_text(arena, &layer->output->shape), (long long)op_call_macs(&layer->call));
   }
-  const char *text = arena_strndup(arena, w.data ? w.data : "", w.len);
-  writer_free(&w);
-  return text;
+  return writer_take(&w, arena);
 }
 
 Program *loop_lower(Arena *arena, const Regions *regions) {

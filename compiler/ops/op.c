@@ -106,9 +106,7 @@ const char *shape_text(Arena *arena, const Shape *shape) {
   Writer w;
   writer_init(&w);
   shape_print(&w, shape);
-  const char *text = arena_strndup(arena, w.data, w.len);
-  writer_free(&w);
-  return text;
+  return writer_take(&w, arena);
 }
 
 void shape_hwc(const Shape *shape, int64_t hwc[3]) {

@@ -45,9 +45,7 @@ const char *stage_shape_text(Arena *arena, const Stage *stage) {
   for (int r = 0; r < compute->n_reduce; r++)
     sums *= compute->reduce[r];
   write_f(&w, ", sums of %lld", (long long)sums);
-  const char *text = arena_strndup(arena, w.data, w.len);
-  writer_free(&w);
-  return text;
+  return writer_take(&w, arena);
 }
 
 /* ---- reading ---- */

@@ -7,13 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support/arena.h"
 
 void writer_init(Writer *w) { *w = (Writer){.indent_width = 2, .at_line_start = true}; }
 
 void writer_free(Writer *w) {
   free(w->data);
   writer_init(w);
+}
+
+const char *writer_take(Writer *w, Arena *arena) {
+  const char *text = arena_strndup(arena, w->data ? w->data : "", w->len);
+  writer_free(w);
+  return text;
 }
 
 /* Room for `more` bytes and a NUL behind them. */

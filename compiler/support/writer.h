@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "support/arena.h"
+
 typedef struct Writer {
   char *data; /* malloc'd, owned; always NUL-terminated once non-empty */
   size_t len, cap;
@@ -22,6 +24,8 @@ typedef struct Writer {
 
 void writer_init(Writer *w);
 void writer_free(Writer *w);
+/* What was written, as a string of the arena; the writer is free then. */
+const char *writer_take(Writer *w, Arena *arena);
 /* Hands on what is there, if there is somebody to take it. */
 void writer_flush(Writer *w);
 

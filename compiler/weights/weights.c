@@ -202,9 +202,7 @@ static const char *dims_text(Arena *arena, int rank, const int64_t *dims) {
   for (int i = 0; i < rank; i++)
     write_f(&w, i ? ", %" PRId64 : "%" PRId64, dims[i]);
   write_text(&w, "]");
-  const char *text = arena_strndup(arena, w.data, w.len);
-  writer_free(&w);
-  return text;
+  return writer_take(&w, arena);
 }
 
 /* What is wrong with the tensor for this declaration, or null. */
