@@ -25,7 +25,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
 
-from networks import (PREFIX, Failure, Jit, compare_bits, harness, network_and_options,  # noqa: E402
+from networks import (PREFIX, Failure, Jit, check_each, compare_bits, harness, network_and_options,  # noqa: E402
                       ports_of_header, random_values, read_two_runs, report, run)
 
 
@@ -290,13 +290,7 @@ def main():
                         help="leave failing cases as they are")
     parser.add_argument("networks", nargs="+")
     options = parser.parse_args()
-    failures = []
-    for i, text in enumerate(options.networks):
-        try:
-            failures += Network(options, text, os.path.join(options.work, str(i))).check()
-        except Failure as failure:
-            failures.append(f"{text}: {failure}")
-    return report(failures, "all bits agree")
+    return report(check_each(options, Network), "all bits agree")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 
-from networks import (LEVELS, PREFIX, Failure, compare_bits, harness, levels_here, network_and_options,
+from networks import (LEVELS, PREFIX, check_each, compare_bits, harness, levels_here, network_and_options,
                       ports_of_header, random_values, read_two_runs, report, run)
 
 EMULATOR = "qemu-x86_64"
@@ -130,13 +130,7 @@ def main():
     options = parser.parse_args()
     if options.clang and not shutil.which(options.clang):
         options.clang = ""
-    failures = []
-    for i, text in enumerate(options.networks):
-        try:
-            failures += Network(options, text, os.path.join(options.work, str(i))).check()
-        except Failure as failure:
-            failures.append(f"{text}: {failure}")
-    return report(failures, "all bits agree on " + ", ".join(machines()))
+    return report(check_each(options, Network), "all bits agree on " + ", ".join(machines()))
 
 
 if __name__ == "__main__":

@@ -326,6 +326,17 @@ def relative_difference(got, want):
     return difference / largest if largest else difference
 
 
+def check_each(options, network):
+    """The failures of all networks that options name; network(options, text, folder).check() gives those of one."""
+    failures = []
+    for i, text in enumerate(options.networks):
+        try:
+            failures += network(options, text, os.path.join(options.work, str(i))).check()
+        except Failure as failure:
+            failures.append(f"{text}: {failure}")
+    return failures
+
+
 def report(failures, what):
     """Prints what failed and returns the exit status."""
     for failure in failures:
