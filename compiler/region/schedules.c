@@ -328,7 +328,7 @@ static const char *choose_big(const Regions *regions, const Region *region, Stag
   if (summed)
     taps = arena_printf(arena, "split k %lld; split k.i 4; unroll k.i.i; ", (long long)summed);
   else if (unrolled) /* in more taps compilers find more to keep, pixels that two outputs share and weights, than registers hold */
-    taps = unroll_taps(arena, compute, target->vector_registers / 2);
+    taps = unroll_taps(arena, compute, target->vector_registers / (tile.vectors > 2 ? tile.vectors : 2));
   if (!*taps)
     taps = "split k 4; unroll k.i; ";
   return arena_printf(arena, "%s%ssplit c %lld; split c.i %lld; order c y x %s c.i.i; %sunroll x.i; unroll c.i; vector c.i.i",

@@ -84,6 +84,8 @@ LLVMValueRef llvm_map_get(Map *map, const void *key, const char *what, const cha
   return slot->value;
 }
 
+enum { STACK_ALIGN = 16 }; /* bytes, that the ABIs of all targets with wider vectors promise */
+
 /* ---- types and attributes ---- */
 
 LLVMTypeRef llvm_elem_type(Gen *g, Elem elem) {
@@ -377,6 +379,7 @@ LLVMBasicBlockRef llvm_begin_function(Gen *g, LLVMValueRef function) {
   g->scratch = arena_new();
   g->function = function;
   g->depth = 0;
+  g->widest = 0;
   llvm_map_init(&g->names, g->scratch);
   llvm_map_init(&g->memo, g->scratch);
   g->places.at = NULL;
@@ -388,6 +391,9 @@ LLVMBasicBlockRef llvm_begin_function(Gen *g, LLVMValueRef function) {
 }
 
 void llvm_end_function(Gen *g, LLVMBasicBlockRef body) {
+  /* A vector that finds no register is put on the stack, and there shall not lie across two lines. */
+  if (g->widest > STACK_ALIGN)
+    add_text_attribute(g, g->function, "stackrealign", "");
   LLVMBuildRetVoid(g->builder);
   LLVMBuildBr(g->entry_builder, body);
   arena_free(g->scratch);

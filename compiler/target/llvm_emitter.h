@@ -67,6 +67,7 @@ typedef struct Gen {
   VEC(Place) places; /* in the block being written and those around it */
   int depth;
   bool vectors;                                /* in the loop being written */
+  int64_t widest;                              /* bytes of the widest vector */
   LLVMValueRef arena_pointer, weights_pointer; /* in PREFIX_run and the functions of its branches */
   LLVMValueRef frame;                          /* in PREFIX_run, if there are any */
 } Gen;

@@ -451,6 +451,9 @@ static LLVMValueRef emit_convert(Gen *g, const Expr *e, LLVMValueRef a) {
 static LLVMValueRef emit_op(Gen *g, Expr *e) {
   LLVMBuilderRef builder = g->builder;
   g->vectors |= e->type.lanes > 1;
+  int64_t bytes = (int64_t)e->type.lanes * elem_bytes(e->type.elem);
+  if (bytes > g->widest)
+    g->widest = bytes;
   LLVMValueRef a = NULL, b = NULL, c = NULL;
   int arity = loop_op_arity(e->op);
   if (arity > 0)

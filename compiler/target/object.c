@@ -14,6 +14,7 @@
 #include <llvm-c/Error.h>
 #include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Target.h>
+#include <llvm-c/Support.h>
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <stdio.h>
@@ -28,7 +29,21 @@ static const char *take_text(Arena *arena, char *text) {
   return copy;
 }
 
+/* Tiles leave two to four vector registers to operands. LLVM gives registers to what lives long first, and the operands of a
+ * loop's body then push a sum out of it at every step; the other way round they do not. There is no function for it in
+ * the C interface, and LLVM takes its options once. */
+static void prefer_short_lives(void) {
+#if MNCC_LLVM_LOCAL_ORDER
+  static bool done;
+  static const char *const options[] = {"mncc", "-greedy-reverse-local-assignment"};
+  if (!done)
+    LLVMParseCommandLineOptions(2, options, "");
+  done = true;
+#endif
+}
+
 static void initialize_targets(void) {
+  prefer_short_lives();
   LLVMInitializeAllTargetInfos();
   LLVMInitializeAllTargets();
   LLVMInitializeAllTargetMCs();
