@@ -95,12 +95,13 @@ static int64_t set_chain_rows(Stage *stages, int n, int64_t rows) {
   return held;
 }
 
-/* Rows of the steps of a chain: as many as let the rows between the stages stay in a quarter of the second cache; false if
- * even single rows take more than all of it. */
+/* Rows of the steps of a chain: as many as let the rows between the stages stay in a quarter of the second cache, but two where
+ * they stay in half of it, since a window that moves down by one row reads most of its rows again; false if even single
+ * rows take more than all of it. */
 static bool chain_rows(const Target *target, Stage *stages, int n) {
   int64_t best = 1, all = stages[n - 1].rows;
   for (int64_t rows = 2; rows <= all; rows++)
-    if (all % rows == 0 && set_chain_rows(stages, n, rows) <= target->l2_bytes / 4)
+    if (all % rows == 0 && set_chain_rows(stages, n, rows) <= target->l2_bytes / (rows == 2 ? 2 : 4))
       best = rows;
   return set_chain_rows(stages, n, best) <= target->l2_bytes;
 }
