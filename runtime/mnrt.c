@@ -95,11 +95,17 @@ MnrtStatus mnrt_model_check(const MnrtModel *model) {
 
 enum { LARGE_PAGE = 2 << 20 }; /* of most processors with 4 KiB pages */
 
+/* Bytes to take for so many: another large page where they fill a quarter of it. */
+static size_t whole_large_pages(size_t bytes) {
+  size_t rest = bytes % LARGE_PAGE;
+  return rest >= LARGE_PAGE / 4 && bytes <= SIZE_MAX - LARGE_PAGE ? bytes - rest + LARGE_PAGE : bytes;
+}
+
 /* A wish only: a system without large pages has small ones. */
 static void wish_large_pages(void *memory, size_t bytes) {
 #if defined(MADV_HUGEPAGE)
   if (bytes >= LARGE_PAGE)
-    (void)madvise(memory, bytes, MADV_HUGEPAGE);
+    (void)madvise(memory, bytes / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE);
 #else
   (void)memory;
   (void)bytes;
@@ -111,12 +117,13 @@ void *mnrt_arena_new(size_t bytes, size_t align) {
     return NULL;
   if (align < sizeof(void *))
     align = sizeof(void *); /* posix_memalign wants no less */
+  bytes = whole_large_pages(bytes);
   if (bytes >= LARGE_PAGE && align < LARGE_PAGE)
     align = LARGE_PAGE;
   void *arena;
   if (posix_memalign(&arena, align, bytes ? bytes : 1) != 0)
     return NULL;
-  wish_large_pages(arena, bytes / LARGE_PAGE * LARGE_PAGE);
+  wish_large_pages(arena, bytes);
   return arena;
 }
 
@@ -138,7 +145,7 @@ static MnrtStatus map_open_file(MnrtMapping *mapping, int fd, size_t bytes) {
   if (data == MAP_FAILED)
     return MNRT_CANNOT_MAP;
   mapping->data = data;
-  mapping->bytes = bytes;
+  mapping->bytes = mapping->taken = bytes;
   return MNRT_OK;
 }
 
@@ -161,32 +168,33 @@ static unsigned char *map_memory(size_t bytes) {
 }
 
 static MnrtStatus read_open_file(MnrtMapping *mapping, int fd, size_t bytes) {
-  unsigned char *data = map_memory(bytes);
+  size_t taken = whole_large_pages(bytes);
+  unsigned char *data = map_memory(taken);
   if (!data)
     return MNRT_CANNOT_MAP;
-  wish_large_pages(data, bytes);
+  wish_large_pages(data, taken);
   for (size_t at = 0; at < bytes;) {
     ssize_t got = read(fd, data + at, bytes - at);
     if (got < 0 && errno == EINTR)
       continue;
     if (got <= 0) { /* shortened meanwhile, or a broken disk */
       int saved = errno;
-      munmap(data, bytes);
+      munmap(data, taken);
       errno = saved;
       return got == 0 ? MNRT_WRONG_SIZE : MNRT_CANNOT_OPEN;
     }
     at += (size_t)got;
   }
-  (void)mprotect(data, bytes, PROT_READ);
+  (void)mprotect(data, taken, PROT_READ);
   mapping->data = data;
   mapping->bytes = bytes;
+  mapping->taken = taken;
   return MNRT_OK;
 }
 
 static MnrtStatus open_file(MnrtMapping *mapping, const char *path, size_t bytes,
                             MnrtStatus fill(MnrtMapping *mapping, int fd, size_t bytes)) {
-  mapping->data = NULL;
-  mapping->bytes = 0;
+  *mapping = (MnrtMapping){NULL, 0, 0};
   /* O_NONBLOCK: opening a pipe must not wait for somebody to write. */
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0)
@@ -211,10 +219,9 @@ MnrtStatus mnrt_load_file(MnrtMapping *mapping, const char *path, size_t bytes) 
 }
 
 void mnrt_unmap_file(MnrtMapping *mapping) {
-  if (mapping->bytes)
-    munmap((void *)(uintptr_t)mapping->data, mapping->bytes);
-  mapping->data = NULL;
-  mapping->bytes = 0;
+  if (mapping->taken)
+    munmap((void *)(uintptr_t)mapping->data, mapping->taken);
+  *mapping = (MnrtMapping){NULL, 0, 0};
 }
 
 /* ---- time ---- */

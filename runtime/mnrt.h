@@ -119,7 +119,8 @@ size_t mnrt_tensor_bytes(const MnrtTensor *tensor);
 
 /* `bytes` bytes at a multiple of `align`, a power of two. Null without memory or with another
  * align. The contents are not set: a model does not read what it has not written.
- * bytes == 0 is fine and gives a pointer to be freed like any other. */
+ * bytes == 0 is fine and gives a pointer to be freed like any other. Half a megabyte and more lie in large pages where
+ * the system has them, and take whole ones: up to 1.5 megabytes more than `bytes`. */
 void *mnrt_arena_new(size_t bytes, size_t align);
 void mnrt_arena_free(void *arena); /* null is fine */
 
@@ -128,9 +129,10 @@ void mnrt_arena_free(void *arena); /* null is fine */
 typedef struct MnrtMapping {
   const void *data; /* read only, aligned to a page */
   size_t bytes;
+  size_t taken; /* of memory, for mnrt_unmap_file */
 } MnrtMapping;
 
-/* Maps a regular file of exactly `bytes` bytes. On an error *mapping is {NULL, 0}.
+/* Maps a regular file of exactly `bytes` bytes. On an error *mapping is {NULL, 0, 0}.
  * The file must not be shortened while it is mapped. */
 MnrtStatus mnrt_map_file(MnrtMapping *mapping, const char *path, size_t bytes);
 /* The same, but reads the file into memory of the process's own, in large pages where the system has them. It costs the

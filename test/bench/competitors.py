@@ -60,7 +60,7 @@ class Parallel(ctypes.Structure):
 class Mapping(ctypes.Structure):
     """MnrtMapping of mnrt.h."""
 
-    _fields_ = [("data", ctypes.c_void_p), ("bytes", ctypes.c_size_t)]
+    _fields_ = [("data", ctypes.c_void_p), ("bytes", ctypes.c_size_t), ("taken", ctypes.c_size_t)]
 
 
 class Mncc(Competitor):

@@ -15,6 +15,14 @@ static void test_arena(void) {
       memset(arena, 0xa5, 1000);
     mnrt_arena_free(arena);
   }
+  /* In small pages, one large, and one with a rest. */
+  for (size_t bytes = 500000; bytes < 3000000; bytes += 800000) {
+    unsigned char *arena = mnrt_arena_new(bytes, 64);
+    CHECK(arena && (uintptr_t)arena % 64 == 0);
+    if (arena)
+      memset(arena, 0xa5, bytes);
+    mnrt_arena_free(arena);
+  }
   void *empty = mnrt_arena_new(0, 16);
   CHECK(empty);
   mnrt_arena_free(empty);
@@ -56,20 +64,19 @@ static void test_fill(const char *folder, Fill *fill) {
   CHECK(fill(&mapping, path, 7) == MNRT_CANNOT_OPEN && errno == ENOENT);
 }
 
-/* More than a large page, and no multiple of one. */
-static void test_large(const char *folder, Fill *fill) {
-  enum { BYTES = (5 << 20) + 123 };
+/* More than a large page, and no multiple of one: a little more, and enough for one more. */
+static void test_large(const char *folder, Fill *fill, int bytes) {
   char path[4096];
   snprintf(path, sizeof path, "%s/large", folder);
   FILE *file = fopen(path, "wb");
   CHECK(file);
-  for (int i = 0; i < BYTES; i++)
+  for (int i = 0; i < bytes; i++)
     fputc(i % 251, file);
   CHECK(fclose(file) == 0);
   MnrtMapping mapping;
-  CHECK(fill(&mapping, path, BYTES) == MNRT_OK && mapping.bytes == BYTES);
+  CHECK(fill(&mapping, path, (size_t)bytes) == MNRT_OK && mapping.bytes == (size_t)bytes);
   const unsigned char *data = mapping.data;
-  for (int i = 0; i < BYTES; i++)
+  for (int i = 0; i < bytes; i++)
     CHECK(data[i] == i % 251);
   mnrt_unmap_file(&mapping);
   CHECK(remove(path) == 0);
@@ -78,8 +85,10 @@ static void test_large(const char *folder, Fill *fill) {
 static void test_map(const char *folder) {
   test_fill(folder, mnrt_map_file);
   test_fill(folder, mnrt_load_file);
-  test_large(folder, mnrt_map_file);
-  test_large(folder, mnrt_load_file);
+  for (int bytes = (4 << 20) + 123; bytes < 6 << 20; bytes += 1 << 20) {
+    test_large(folder, mnrt_map_file, bytes);
+    test_large(folder, mnrt_load_file, bytes);
+  }
   for (int status = MNRT_OK; status <= MNRT_BAD_MODEL + 1; status++)
     CHECK(strlen(mnrt_status_text((MnrtStatus)status)) > 0);
 }
