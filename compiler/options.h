@@ -108,7 +108,8 @@ typedef struct Options {
 
   int threads; /* --threads; 1 unless said */
   bool no_fuse;
-  const char *regions, *schedule, *tuned; /* files */
+  const char *regions, *schedule; /* files */
+  Strings tuned;                  /* files: one, or with a list of targets one for each at most */
 
   Strings print_after; /* pass names, or "all" */
   Strings skip;

@@ -157,8 +157,9 @@ static void list_dependencies(Session *session, Strings *files) {
     VEC_PUSH(session->arena, *files, c->regions_file->name);
   if (c->schedule_file)
     VEC_PUSH(session->arena, *files, c->schedule_file->name);
-  if (c->tuned_file)
-    VEC_PUSH(session->arena, *files, c->tuned_file->name);
+  for (size_t i = 0; i < session->targets.len; i++)
+    if (session->tuned[i])
+      VEC_PUSH(session->arena, *files, session->tuned[i]->name);
 }
 
 /* The rule is a file like the others, so it appears with them. */
@@ -217,6 +218,7 @@ static const Variants *plan_variants(Session *session) {
   for (size_t i = 0; i < session->targets.len; i++) {
     Compilation c = session->compilation;
     c.target = session->targets.at[i];
+    c.tuned_file = session->tuned[i];
     if (i > 0 && c.options->verbose)
       fprintf(stderr, "for %s\n", c.target->name);
     if (i > 0 && !pipeline_go_on(&c, STAGE_REGIONS, STAGE_PLAN))

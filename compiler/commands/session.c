@@ -14,16 +14,18 @@ static bool has_suffix(const char *text, const char *suffix) {
 }
 
 /* Reads `path` into a Source. EXIT_FINE or EXIT_IO. */
-static int read_source(Session *session, const char *path, int slot, Source *source) {
+static int read_source(Session *session, const char *path, Source *source) {
   size_t len;
-  const char *problem = read_file(path, &session->texts[slot], &len);
+  char *text = NULL;
+  const char *problem = read_file(path, &text, &len);
+  VEC_PUSH(session->arena, session->texts, text);
   if (!problem && len > UINT32_MAX / 2)
     problem = "the file is larger than 2 GB";
   if (problem) {
     diag_error(&session->diag, nowhere, "cannot read '%s': %s", path, problem);
     return EXIT_IO;
   }
-  *source = (Source){strcmp(path, "-") == 0 ? "<stdin>" : path, session->texts[slot], (uint32_t)len};
+  *source = (Source){strcmp(path, "-") == 0 ? "<stdin>" : path, text, (uint32_t)len};
   return EXIT_FINE;
 }
 
@@ -98,7 +100,6 @@ static const char *one_target_option(const Options *options) {
   return options->cpu        ? "-mcpu"
          : options->features ? "-mattr"
          : options->schedule ? "--schedule"
-         : options->tuned    ? "--tuned"
                              : NULL;
 }
 
@@ -157,6 +158,67 @@ static int choose_targets(Session *session, const Options *options) {
   return EXIT_FINE;
 }
 
+/* ---- files beside the network ---- */
+
+/* A file of choices. EXIT_FINE or EXIT_IO. */
+static int read_choices(Session *session, const char *path, const Source **into) {
+  Source *source = ARENA_NEW(session->arena, Source);
+  int status = read_source(session, path, source);
+  *into = source;
+  return status;
+}
+
+/* "'target x86-64-v4, vectors of 64 bytes, 32 registers' or ..." */
+static const char *expected_targets(const Session *session) {
+  const char *text = "";
+  for (size_t i = 0; i < session->targets.len; i++)
+    text = arena_printf(session->arena, "%s%s'%s'", text, i == 0 ? "" : " or ",
+                        region_tuned_target(session->arena, session->targets.at[i]));
+  return text;
+}
+
+/* Which target of a list a tuned file was measured for; -1 after an error. */
+static int target_of_tuned(Session *session, const Source *file) {
+  Loc line = region_tuned_target_line(file);
+  for (size_t i = 0; i < session->targets.len && line.source; i++)
+    if (region_is_tuned_target(session->targets.at[i], line))
+      return (int)i;
+  if (line.source)
+    diag_error(&session->diag, line, "this was measured for no target of the list; expected %s", expected_targets(session));
+  else
+    diag_error(&session->diag, (Loc){file, 0, 0}, "the file does not say for which target it was measured; expected %s",
+               expected_targets(session));
+  return -1;
+}
+
+/* Each file belongs to the target that it names; one target takes any, and what does not fit is warned of when it is used. */
+static int read_tuned(Session *session, const Options *options) {
+  size_t targets = session->targets.len;
+  session->tuned = ARENA_ARRAY(session->arena, const Source *, targets);
+  if (targets == 1 && options->tuned.len > 1) {
+    diag_error(&session->diag, nowhere, "--tuned names %zu files for one target; give the one that was measured for '%s'",
+               options->tuned.len, session->targets.at[0]->name);
+    return EXIT_USAGE;
+  }
+  for (size_t i = 0; i < options->tuned.len; i++) {
+    const Source *file;
+    int status = read_choices(session, options->tuned.at[i], &file);
+    if (status != EXIT_FINE)
+      return status;
+    int at = targets == 1 ? 0 : target_of_tuned(session, file);
+    if (at < 0)
+      return EXIT_USER;
+    if (session->tuned[at]) {
+      diag_error(&session->diag, nowhere, "--tuned: '%.200s' and '%.200s' were both measured for '%s'; give one of them",
+                 session->tuned[at]->name, file->name, session->targets.at[at]->name);
+      return EXIT_USAGE;
+    }
+    session->tuned[at] = file;
+  }
+  session->compilation.tuned_file = session->tuned[0];
+  return EXIT_FINE;
+}
+
 int session_open(Session *session, const Options *options) {
   *session = (Session){.arena = arena_new()};
   diag_init(&session->diag, session->arena);
@@ -175,16 +237,13 @@ int session_open(Session *session, const Options *options) {
   }
   int status = choose_targets(session, options);
   if (status == EXIT_FINE)
-    status = read_source(session, options->input, 0, &session->source);
-  const char *const files[3] = {options->regions, options->schedule, options->tuned};
-  const Source **into[3] = {&c->regions_file, &c->schedule_file, &c->tuned_file};
-  for (int i = 0; i < 3 && status == EXIT_FINE; i++) {
-    if (!files[i])
-      continue;
-    Source *source = ARENA_NEW(session->arena, Source);
-    status = read_source(session, files[i], i + 1, source);
-    *into[i] = source;
-  }
+    status = read_source(session, options->input, &session->source);
+  if (status == EXIT_FINE && options->regions)
+    status = read_choices(session, options->regions, &c->regions_file);
+  if (status == EXIT_FINE && options->schedule)
+    status = read_choices(session, options->schedule, &c->schedule_file);
+  if (status == EXIT_FINE)
+    status = read_tuned(session, options);
   if (options->cpu)
     session->emit.cpu = options->cpu;
   if (options->features)
@@ -198,8 +257,8 @@ int session_open(Session *session, const Options *options) {
 void session_close(Session *session) {
   if (session->weights)
     weights_close(session->weights);
-  for (int i = 0; i < 4; i++)
-    free(session->texts[i]);
+  for (size_t i = 0; i < session->texts.len; i++)
+    free(session->texts.at[i]);
   arena_free(session->arena);
 }
 

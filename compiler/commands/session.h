@@ -10,11 +10,12 @@ typedef struct Session {
   Diag diag;
   Source source;
   Compilation compilation;
-  char *texts[4]; /* malloc'd files: network, regions, schedule, tuned */
+  VEC(char *) texts; /* malloc'd: the files that were read */
   Weights *weights;
   const char *weights_file; /* from which they come; null: from none */
   EmitOptions emit;
   VEC(const Target *) targets; /* what --target names: one, or for `compile` several, of which compilation.target is the first */
+  const Source **tuned; /* by target: the file of --tuned that was measured for it, or null */
 } Session;
 
 /* Reads the input and the files that options name, and finds the target. Returns EXIT_FINE or the exit status after

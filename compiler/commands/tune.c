@@ -53,7 +53,7 @@ static void write_tuned(Writer *w, const Regions *model, const Choice *choice, c
   if (choice->tiles)
     write_text(w, choice->tiles);
   else
-    write_f(w, "%s\n", region_tuned_target(model));
+    write_f(w, "%s\n", region_tuned_target(model->arena, model->target));
   if (!choice->regions)
     return;
   write_f(w, "%s\n", region_tuned_network(model));

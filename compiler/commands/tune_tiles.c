@@ -146,7 +146,7 @@ static int choose(Tiles *t) {
 static const char *tiles_text(Tiles *t, int chosen) {
   Writer w;
   writer_init(&w);
-  write_f(&w, "%s\n", region_tuned_target(t->candidates[0].c.regions));
+  write_f(&w, "%s\n", region_tuned_target(t->arena, t->candidates[0].c.target));
   for (int i = 0; i < chosen; i++) {
     Group *group = &t->groups.at[i];
     const Tile *tile = &group->tiles[group->best], *usual = &group->tiles[0];

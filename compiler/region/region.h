@@ -142,8 +142,12 @@ void region_check_tuned(const Regions *regions, Diag *diag);
 /* The entry for the stage's shape, or null. Marks it as found. */
 const TunedTile *region_find_tuned(const Regions *regions, const Stage *stage);
 void region_use_tuned(const Regions *regions, const TunedTile *tuned); /* marks it as used */
+/* The line of the file that says what it was measured for; its source is null if there is none. */
+Loc region_tuned_target_line(const Source *file);
+/* The text at `line` is region_tuned_target of this target. */
+bool region_is_tuned_target(const Target *target, Loc line);
 /* The head of such a file: what its tiles are for, and what its regions are for. */
-const char *region_tuned_target(const Regions *regions);
+const char *region_tuned_target(Arena *arena, const Target *target);
 const char *region_tuned_network(const Regions *regions);
 bool region_is_tuned_network(const Regions *regions, Loc line); /* the text at `line` is that */
 /* "conv | relu6, 14x14x512 from 14x14x512, sums of 512" */

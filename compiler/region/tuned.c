@@ -15,9 +15,8 @@
 
 static const char separator[] = ": tile ";
 
-const char *region_tuned_target(const Regions *regions) {
-  const Target *target = regions->target;
-  return arena_printf(regions->arena, "target %s, vectors of %d bytes, %d registers", target->name, target->vector_bytes,
+const char *region_tuned_target(Arena *arena, const Target *target) {
+  return arena_printf(arena, "target %s, vectors of %d bytes, %d registers", target->name, target->vector_bytes,
                       target->vector_registers);
 }
 
@@ -80,6 +79,13 @@ static bool begins(Loc line, const char *word) {
 
 static bool is_line(Loc line, const char *text) { return strlen(text) == line.end - line.begin && begins(line, text); }
 
+bool region_is_tuned_target(const Target *target, Loc line) {
+  Arena *scratch = arena_new();
+  bool is = is_line(line, region_tuned_target(scratch, target));
+  arena_free(scratch);
+  return is;
+}
+
 bool region_is_tuned_network(const Regions *regions, Loc line) { return is_line(line, region_tuned_network(regions)); }
 
 typedef struct Reader {
@@ -108,9 +114,9 @@ static void read_tile(const Reader *r, Loc loc) {
 /* False if what follows is for another machine. */
 static bool read_line(Reader *r, Loc loc) {
   if (begins(loc, "target ")) {
-    const char *ours = region_tuned_target(r->regions);
-    if (is_line(loc, ours))
+    if (region_is_tuned_target(r->regions->target, loc))
       return true;
+    const char *ours = region_tuned_target(r->regions->arena, r->regions->target);
     diag_warning(r->diag, "tuned", loc, "this was measured for another target; it is not used for '%s'", ours);
     return false;
   }
@@ -137,17 +143,34 @@ static Loc trimmed(const Source *file, uint32_t begin, uint32_t end) {
   return (Loc){file, begin, end};
 }
 
-bool region_read_tuned(Regions *regions, Diag *diag, const Source *file) {
-  Reader r = {.regions = regions, .diag = diag};
-  for (uint32_t begin = 0; begin < file->len;) {
-    uint32_t end = begin;
+/* The first line at *at or behind it that has more than blanks and comments, which *at is then behind. False: there is none. */
+static bool next_line(const Source *file, uint32_t *at, Loc *line) {
+  while (*at < file->len) {
+    uint32_t begin = *at, end = begin;
     while (end < file->len && file->text[end] != '\n')
       end++;
-    Loc line = trimmed(file, begin, end);
-    if (line.end > line.begin && !read_line(&r, line))
-      return false;
-    begin = end + 1;
+    *line = trimmed(file, begin, end);
+    *at = end + 1;
+    if (line->end > line->begin)
+      return true;
   }
+  return false;
+}
+
+Loc region_tuned_target_line(const Source *file) {
+  Loc line;
+  for (uint32_t at = 0; next_line(file, &at, &line);)
+    if (begins(line, "target "))
+      return line;
+  return (Loc){0};
+}
+
+bool region_read_tuned(Regions *regions, Diag *diag, const Source *file) {
+  Reader r = {.regions = regions, .diag = diag};
+  Loc line;
+  for (uint32_t at = 0; next_line(file, &at, &line);)
+    if (!read_line(&r, line))
+      return false;
   if (r.others.source && !r.has_regions)
     diag_warning(diag, "tuned", r.others, "these regions were measured for another network or number of threads; they are not used for '%s'",
                  region_tuned_network(regions));
