@@ -4,7 +4,7 @@
  * are stored, and for several threads how the work is divided (tune_regions.c);
  * then register tiles (tune_tiles.c). Each goes on from what was found before. In the
  * end the whole is compared with what the model chooses: it must be faster by more
- * than the spread of the measurements, or the file stays without entries. */
+ * than chance explains, or the file stays without entries. */
 #include <stdio.h>
 #include <string.h>
 
@@ -86,18 +86,30 @@ static bool spell_out(Tune *t, Choice *choice) {
 /* Compares the choice with the model's; takes it back if it is not faster. */
 static bool settle(Tune *t, Choice *choice, double medians[2]) {
   const Choice model = {0};
-  Ratio ratio;
+  Verdict verdict;
   if (!choice->regions && !choice->tiles) {
     tune_say(t, "nothing is faster than what the model chooses");
     return true;
   }
-  if (!tune_compare(t, &model, choice, final_seconds, &ratio, medians))
+  if (!tune_compare(t, &model, choice, final_seconds, final_worthwhile, &verdict))
     return false;
-  bool wins = ratio_wins(ratio, final_worthwhile);
-  tune_say(t, "%.4f ms, the model's choice %.4f ms, ratio %.4f +- %.4f%s", 1e3 * medians[1], 1e3 * medians[0], ratio.median,
-           ratio.error, wins ? "" : ": no faster, nothing is written");
-  if (!wins)
+  memcpy(medians, verdict.medians, sizeof verdict.medians);
+  tune_say(t, "%.4f ms, the model's choice %.4f ms, ratio %.4f +- %.4f%s", 1e3 * medians[1], 1e3 * medians[0], verdict.ratio.mean,
+           verdict.ratio.error, verdict.wins ? "" : ": no faster, nothing is written");
+  if (!verdict.wins)
     *choice = model;
+  return true;
+}
+
+/* How long a run and a move take, for planning: the least of a few, for the first ones find cold caches. False after an error. */
+static bool time_runs(Tune *t, Candidate *candidate) {
+  enum { RUNS = 3 };
+  for (int i = 0; i < RUNS; i++) {
+    double seconds = candidate_run(t, candidate);
+    t->run_seconds = i == 0 || seconds < t->run_seconds ? seconds : t->run_seconds;
+    if (!candidate_move(t, candidate))
+      return false;
+  }
   return true;
 }
 
@@ -107,10 +119,8 @@ static int tune_choice(Tune *t) {
   Candidate model;
   double medians[2] = {0, 0};
   int moves = 0;
-  bool ok = candidate_new(t, &choice, 0, WATCH_NOTHING, &model);
-  if (ok)
-    t->run_seconds = candidate_run(t, &model);
-  double left = 10 * t->compile_seconds + tune_measuring(t, 8, tile_seconds) + tune_measuring(t, 2, final_seconds);
+  bool ok = candidate_new(t, &choice, 0, WATCH_NOTHING, &model) && time_runs(t, &model);
+  double left = 10 * t->compile_seconds + tune_measuring(t, 8, tile_seconds) + 2 * tune_measuring(t, 2, final_seconds);
   left = left < 0.4 * t->budget ? left : 0.4 * t->budget; /* for tiles and the end */
   if (ok && !options->regions && !options->no_fuse)       /* else they are asked for */
     ok = tune_regions(t, &choice, left, &moves);

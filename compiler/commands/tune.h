@@ -3,8 +3,13 @@
  *
  * A choice is text, in the form in which it can be asked for on the command line:
  * `region` lines for --regions, lines with tiles for --tuned. A candidate is the
- * network compiled with a choice. Candidates run in turn, round by round, and are
- * compared within each round, so that what disturbs the machine meets all. */
+ * network compiled with a choice.
+ *
+ * Candidates run in turn, round by round, and are compared within each round, so
+ * that what disturbs the machine meets all. How fast one is depends on where it
+ * lies in memory too, by more than what is looked for. So rounds are in series:
+ * before each all candidates move to other memory, and how far the series differ
+ * from one another says how sure their mean is. */
 #ifndef MNCC_COMMANDS_TUNE_H
 #define MNCC_COMMANDS_TUNE_H
 
@@ -24,7 +29,7 @@ typedef struct Tune {
   const void **in;
   void **out;
   double begun, budget;  /* seconds: when it began (pipeline_seconds), how long it may take */
-  double compile_seconds, run_seconds; /* of one candidate: the least that compiling took, and the first run */
+  double compile_seconds, run_seconds, move_seconds; /* of one candidate: the least that compiling took, the first run and move */
   int64_t rounds;        /* 0: as many as there is time for */
 } Tune;
 
@@ -40,9 +45,9 @@ typedef struct Candidate {
   Jit *jit;
   JitHooks hooks;
   /* Of the last run: */
-  double begun, ended;          /* by pipeline_seconds */
+  double begun, ended;          /* seconds by run_seconds, as all that is measured */
   StageClock *clock;            /* WATCH_STAGES */
-  _Atomic int64_t *stage_begun; /* WATCH_BEGINS: nanoseconds of pipeline_seconds at its first call, by ProgramStage.index; 0: none */
+  _Atomic int64_t *stage_begun; /* WATCH_BEGINS: nanoseconds of run_seconds at its first call, by ProgramStage.index; 0: none */
 } Candidate;
 
 typedef enum Watch {
@@ -61,8 +66,13 @@ bool candidate_fits(Tune *t, const Choice *choice);
 /* Runs it once to bring what it reads into the caches, then once more; the seconds of that (of this thread, where it is the only one). */
 double candidate_run(const Tune *t, Candidate *candidate);
 
+/* Moves it to other memory. False after an error. */
+bool candidate_move(Tune *t, Candidate *candidate);
+
 /* Rounds of n candidates for which there are `seconds`. */
 int64_t tune_rounds(const Tune *t, int n, double seconds);
+/* Round `round` of `rounds` is the first of a series. */
+bool tune_series_begins(int64_t rounds, int64_t round);
 /* What these rounds then take, in seconds. */
 double tune_measuring(const Tune *t, int n, double seconds);
 double tune_seconds_left(const Tune *t);
@@ -71,17 +81,27 @@ double tune_seconds_left(const Tune *t);
 
 /* How much of the usual time something takes. */
 typedef struct Ratio {
-  double median;
-  double error; /* the standard error of the median */
+  double mean;    /* of the series, without the extreme ones */
+  double error;   /* its standard error; infinite for a single series */
+  int64_t series; /* those that count */
 } Ratio;
 
-/* Of `other` to `usual`, round by round. */
+/* Of `other` to `usual`, which have been measured in the same rounds. */
 Ratio ratio_of(Arena *arena, const Times *other, const Times *usual);
-/* It is less by more than the spread, and by so much (0.01: one percent) at least. */
+/* It is less by so much (0.01: one percent) at least, and by chance less than one only once in forty times. */
 bool ratio_wins(Ratio ratio, double at_least);
+/* Nor is it likely to be after more rounds: by chance it would be as great as it is only once in forty times. */
+bool ratio_loses(Ratio ratio, double at_least);
 
-/* Measures the whole network with both choices. False if one of them cannot be compiled. */
-bool tune_compare(Tune *t, const Choice *usual, const Choice *other, double seconds, Ratio *ratio, double medians[2]);
+typedef struct Verdict {
+  Ratio ratio;       /* of the other choice's times to the usual one's */
+  double medians[2]; /* seconds: of the usual choice, of the other */
+  bool wins;         /* the other */
+} Verdict;
+
+/* Measures the whole network with both choices, whether the other wins by `at_least`: for so many seconds, and as long as it is
+ * not clear some times that. False if one of them cannot be compiled, or after an error. */
+bool tune_compare(Tune *t, const Choice *usual, const Choice *other, double seconds, double at_least, Verdict *verdict);
 
 /* ---- what is chosen ---- */
 

@@ -364,21 +364,34 @@ static void note_begins(const Partition *p, const Candidate *candidate, double *
   begins[0] = 0;
 }
 
-static void measure(Batch *b) {
+/* The usual candidate, or that of trial which - 1; null if it does not compile. */
+static Candidate *candidate_at(Batch *b, int which) {
+  if (which == 0)
+    return &b->usual;
+  return b->trials[which - 1].compiles ? &b->trials[which - 1].candidate : NULL;
+}
+
+/* False after an error. */
+static bool measure(Batch *b) {
   Tune *t = b->search->tune;
   int members = b->search->now.n + 1;
   b->rounds = tune_rounds(t, b->n + 1, measuring);
   for (int k = 0; k <= b->n; k++)
     b->begins[k] = ARENA_ARRAY(b->arena, double, b->rounds * members);
-  for (int64_t round = 0; round < b->rounds; round++)
+  for (int64_t round = 0; round < b->rounds; round++) {
+    for (int k = 0; k <= b->n && tune_series_begins(b->rounds, round); k++)
+      if (candidate_at(b, k) && !candidate_move(t, candidate_at(b, k)))
+        return false;
     for (int k = 0; k <= b->n; k++) {
       int which = (k + (int)round) % (b->n + 1);
-      if (which > 0 && !b->trials[which - 1].compiles)
+      Candidate *candidate = candidate_at(b, which);
+      if (!candidate)
         continue;
-      Candidate *candidate = which ? &b->trials[which - 1].candidate : &b->usual;
       candidate_run(t, candidate);
       note_begins(&b->search->now, candidate, b->begins[which] + round * members);
     }
+  }
+  return true;
 }
 
 /* Seconds from member lo to member hi in a round. */
@@ -433,7 +446,7 @@ static Winners find_winners(Batch *b) {
       Times usual = usual_times(b, move, end), other = window_times(b, k + 1, move->lo, end);
       Ratio ratio = ratio_of(b->arena, &other, &usual);
       if (ratio_wins(ratio, worthwhile))
-        VEC_PUSH(b->arena, winners, ((Winner){*move, (1 - ratio.median) * times_quantile(&usual, 0.5)}));
+        VEC_PUSH(b->arena, winners, ((Winner){*move, (1 - ratio.mean) * times_quantile(&usual, 0.5)}));
     }
   if (winners.len)
     qsort(winners.at, winners.len, sizeof *winners.at, by_gain);
@@ -473,14 +486,13 @@ static bool make(Batch *b, Winners *winners) {
       p = apply(s->arena, &p, &winners->at[i].move);
     Choice now = {partition_text(b->arena, &s->now, 0, s->now.n), s->choice->tiles}, other = now;
     other.regions = partition_text(s->tune->session->arena, &p, 0, p.n);
-    Ratio ratio;
-    double medians[2];
-    if (tune_compare(s->tune, &now, &other, measuring, &ratio, medians) && ratio_wins(ratio, whole_worthwhile)) {
+    Verdict verdict;
+    if (tune_compare(s->tune, &now, &other, measuring, whole_worthwhile, &verdict) && verdict.wins) {
       s->now = p;
       s->choice->regions = other.regions;
       s->made += (int)winners->len;
-      tune_say(s->tune, "%zu move%s of regions: %.4f ms instead of %.4f ms", winners->len, winners->len == 1 ? "" : "s",
-               1e3 * medians[1], 1e3 * medians[0]);
+      tune_say(s->tune, "%zu move%s of regions: %.4f ms instead of %.4f ms, ratio %.4f +- %.4f", winners->len,
+               winners->len == 1 ? "" : "s", 1e3 * verdict.medians[1], 1e3 * verdict.medians[0], verdict.ratio.mean, verdict.ratio.error);
       return true;
     }
   }
@@ -509,10 +521,9 @@ static bool run_batch(Search *s, int most, bool *made) {
   b->arena = arena_new();
   size_t before = s->moves.len;
   deal(b);
-  bool ok = compile_all(b);
+  bool ok = compile_all(b) && measure(b);
   *made = false;
   if (ok) {
-    measure(b);
     Winners winners = find_winners(b), best = apart(b, &winners);
     Partition now = s->now;
     tune_say(s->tune, "%zu of %zu moves of regions tried in %d candidates, %lld rounds: %zu promising", before - s->moves.len, before, b->n,

@@ -101,16 +101,22 @@ static void add_stages(Tiles *t, int k, int64_t round) {
     }
 }
 
-static void measure(Tiles *t) {
+/* False after an error. */
+static bool measure(Tiles *t) {
   t->rounds = tune_rounds(t->tune, t->n, measuring);
   for (int k = 0; k < t->n; k++)
     add_stages(t, k, -1);
-  for (int64_t round = 0; round < t->rounds; round++)
+  for (int64_t round = 0; round < t->rounds; round++) {
+    for (int k = 0; k < t->n && tune_series_begins(t->rounds, round); k++)
+      if (!candidate_move(t->tune, &t->candidates[k]))
+        return false;
     for (int k = 0; k < t->n; k++) {
       int which = (k + (int)round) % t->n;
       candidate_run(t->tune, &t->candidates[which]);
       add_stages(t, which, round);
     }
+  }
+  return true;
 }
 
 static int by_gain(const void *a, const void *b) {
@@ -125,16 +131,16 @@ static int choose(Tiles *t) {
   int chosen = 0;
   for (size_t i = 0; i < t->groups.len; i++) {
     Group *group = &t->groups.at[i];
-    group->ratios[0].median = 1;
+    group->ratios[0].mean = 1;
     for (int k = 1; k < t->n; k++) {
       if (!group->times[k].n)
         continue;
       group->ratios[k] = ratio_of(t->arena, &group->times[k], &group->times[0]);
-      if (ratio_wins(group->ratios[k], worthwhile) && group->ratios[k].median < group->ratios[group->best].median)
+      if (ratio_wins(group->ratios[k], worthwhile) && group->ratios[k].mean < group->ratios[group->best].mean)
         group->best = k;
     }
     Times usual = group->times[0];
-    group->gain = group->best ? (1 - group->ratios[group->best].median) * times_quantile(&usual, 0.5) : 0;
+    group->gain = group->best ? (1 - group->ratios[group->best].mean) * times_quantile(&usual, 0.5) : 0;
     chosen += group->best > 0;
   }
   if (t->groups.len)
@@ -159,27 +165,22 @@ static const char *tiles_text(Tiles *t, int chosen) {
 
 bool tune_tiles(Tune *tune, Choice *choice) {
   Tiles t = {.tune = tune, .choice = choice, .arena = arena_new()};
-  bool ok = make_candidates(&t);
-  if (ok)
-    measure(&t);
+  bool ok = make_candidates(&t) && measure(&t);
   int found = ok ? choose(&t) : 0, chosen = found;
   Choice other = *choice;
-  Ratio ratio = {0};
-  bool wins = false;
-  while (chosen && !wins) {
-    double medians[2];
+  Verdict verdict = {0};
+  while (chosen && !verdict.wins) {
     other.tiles = tiles_text(&t, chosen);
-    wins = tune_compare(tune, choice, &other, comparing, &ratio, medians) && ratio_wins(ratio, whole_worthwhile);
-    if (!wins)
+    if (!tune_compare(tune, choice, &other, comparing, whole_worthwhile, &verdict) || !verdict.wins)
       chosen = tune_seconds_left(tune) > 8 * tune->compile_seconds ? chosen / 2 : 0;
   }
   tune_say(tune, "%zu shapes, %d tiles of each at most, %lld rounds: %s", t.groups.len, t.n, (long long)t.rounds,
-           wins    ? arena_printf(t.arena, "%d other tiles, %.2f %% of the time saved", chosen, 100 * (1 - ratio.median))
-           : found ? arena_printf(t.arena, "%d other tiles do not make the whole faster", found)
-                   : "the usual tiles are the fastest");
+           verdict.wins ? arena_printf(t.arena, "%d other tiles, %.2f %% of the time saved", chosen, 100 * (1 - verdict.ratio.mean))
+           : found      ? arena_printf(t.arena, "%d other tiles do not make the whole faster", found)
+                        : "the usual tiles are the fastest");
   for (int k = 0; k < CANDIDATES; k++)
     candidate_free(&t.candidates[k]);
-  if (wins)
+  if (verdict.wins)
     choice->tiles = other.tiles;
   arena_free(t.arena);
   return ok;

@@ -23,12 +23,21 @@
 typedef void CallFunction(const mncc_parallel *parallel, const void *weights, void *arena,
                           const void *const *inputs, void *const *outputs);
 
-struct Jit {
+/* Code and data at their addresses. */
+typedef struct Place {
   LLVMOrcLLJITRef lljit;
   CallFunction *call;
   void *weights;
   unsigned char *memory; /* the arena's alignment in bytes, then the arena */
   void *arena;
+} Place;
+
+struct Jit {
+  Place place;
+  LLVMMemoryBufferRef object; /* not linked */
+  char *prefix;
+  bool profile;
+  size_t weights_bytes, weights_align, arena_bytes, arena_align;
   MnrtPool *pool; /* null for one thread */
 };
 
@@ -76,43 +85,51 @@ static bool runs_here(const LlvmSpec *spec, Diag *diag) {
   return ok;
 }
 
-static bool new_arena(Jit *jit, const Program *program, const Target *target) {
-  size_t align = sizeof(void *);
-  if (program->arena_align > 0 && (size_t)program->arena_align > align)
-    align = (size_t)program->arena_align;
-  if ((size_t)target->buffer_align > align)
-    align = (size_t)target->buffer_align;
-  size_t bytes = program->arena_bytes > 0 ? (size_t)program->arena_bytes : 1;
-  jit->memory = mnrt_arena_new(align + bytes, align);
-  if (!jit->memory)
+/* How much memory the program wants. */
+static void measure(Jit *jit, const Program *program, const Target *target, const WeightLayout *layout) {
+  jit->arena_align = sizeof(void *);
+  if (program->arena_align > 0 && (size_t)program->arena_align > jit->arena_align)
+    jit->arena_align = (size_t)program->arena_align;
+  if ((size_t)target->buffer_align > jit->arena_align)
+    jit->arena_align = (size_t)target->buffer_align;
+  jit->arena_bytes = program->arena_bytes > 0 ? (size_t)program->arena_bytes : 1;
+  jit->weights_bytes = (size_t)layout->total_bytes;
+  jit->weights_align = (size_t)layout->align;
+}
+
+static bool new_memory(const Jit *jit, Place *place, Diag *diag) {
+  place->memory = mnrt_arena_new(jit->arena_align + jit->arena_bytes, jit->arena_align);
+  place->weights = mnrt_arena_new(jit->weights_bytes, jit->weights_align);
+  if (!place->memory || !place->weights) {
+    diag_error(diag, (Loc){0}, "no memory to run the network");
     return false;
-  jit->arena = jit->memory + align;
-  jit_set_hooks(jit, NULL);
+  }
+  place->arena = place->memory + jit->arena_align;
+  ((const JitHooks **)place->arena)[-1] = NULL;
   return true;
 }
 
 /* The blob as the object expects it; false after an error. */
-static bool read_weights(Jit *jit, const Program *program, const Target *target,
-                         const EmitOptions *options, Diag *diag) {
-  Arena *arena = arena_new();
-  WeightLayout layout = weight_layout(arena, &(Variants){&(Variant){program, target}, 1});
-  jit->weights = mnrt_arena_new((size_t)layout.total_bytes, (size_t)layout.align);
-  bool ok = jit->weights != NULL;
-  if (!ok)
-    diag_error(diag, (Loc){0}, "no memory for the weights");
-  for (size_t i = 0; i < layout.n && ok; i++) {
-    const WeightPlace *place = &layout.places[i];
-    if (place->first == i)
-      ok = weight_bytes(place->buffer, options->weights, diag, false,
-                        (unsigned char *)jit->weights + place->offset);
+static bool read_weights(const Place *place, const WeightLayout *layout, const EmitOptions *options, Diag *diag) {
+  bool ok = true;
+  for (size_t i = 0; i < layout->n && ok; i++) {
+    const WeightPlace *at = &layout->places[i];
+    if (at->first == i)
+      ok = weight_bytes(at->buffer, options->weights, diag, false, (unsigned char *)place->weights + at->offset);
   }
-  arena_free(arena);
   return ok;
+}
+
+static void place_free(Place *place) {
+  if (place->lljit)
+    LLVMConsumeError(LLVMOrcDisposeLLJIT(place->lljit));
+  mnrt_arena_free(place->memory);
+  mnrt_arena_free(place->weights);
 }
 
 /* ---- profiles ---- */
 
-void jit_set_hooks(Jit *jit, const JitHooks *hooks) { ((const JitHooks **)jit->arena)[-1] = hooks; }
+void jit_set_hooks(Jit *jit, const JitHooks *hooks) { ((const JitHooks **)jit->place.arena)[-1] = hooks; }
 
 static void profile_begin(void *arena, int32_t stage) {
   const JitHooks *hooks = ((const JitHooks **)arena)[-1];
@@ -144,32 +161,63 @@ static bool define_hooks(LLVMOrcLLJITRef lljit, LLVMOrcJITDylibRef library, cons
 
 /* ---- linking ---- */
 
-static CallFunction *link_object(LLVMOrcLLJITRef lljit, LLVMMemoryBufferRef object,
-                                 const EmitOptions *options, Diag *diag) {
-  const char *prefix = options->prefix;
-  LLVMOrcJITDylibRef library = LLVMOrcLLJITGetMainJITDylib(lljit);
-  if (failed(LLVMOrcLLJITAddObjectFile(lljit, library, object), diag)) /* takes the object */
-    return NULL;
-  if (options->profile && !define_hooks(lljit, library, prefix, diag))
-    return NULL;
+static bool link_object(const Jit *jit, Place *place, Diag *diag) {
+  if (failed(LLVMOrcCreateLLJIT(&place->lljit, NULL), diag)) {
+    place->lljit = NULL;
+    return false;
+  }
+  LLVMMemoryBufferRef copy =
+      LLVMCreateMemoryBufferWithMemoryRangeCopy(LLVMGetBufferStart(jit->object), LLVMGetBufferSize(jit->object), "network");
+  LLVMOrcJITDylibRef library = LLVMOrcLLJITGetMainJITDylib(place->lljit);
+  if (failed(LLVMOrcLLJITAddObjectFile(place->lljit, library, copy), diag)) /* takes the copy */
+    return false;
+  if (jit->profile && !define_hooks(place->lljit, library, jit->prefix, diag))
+    return false;
   Arena *arena = arena_new();
   LLVMOrcExecutorAddress address = 0;
-  bool found =
-      !failed(LLVMOrcLLJITLookup(lljit, &address, arena_printf(arena, "%s_call", prefix)), diag);
+  bool found = !failed(LLVMOrcLLJITLookup(place->lljit, &address, arena_printf(arena, "%s_call", jit->prefix)), diag);
   arena_free(arena);
-  return found ? (CallFunction *)(uintptr_t)address : NULL;
+  place->call = (CallFunction *)(uintptr_t)address;
+  return found;
 }
 
-/* All of a Jit but its code; null after an error. */
-static Jit *new_memory(const Program *program, const Target *target, const EmitOptions *options,
-                       Diag *diag) {
+bool jit_move(Jit *jit, Diag *diag) {
+  Place place = {0}; /* while the old one is held, so that it is another */
+  if (!new_memory(jit, &place, diag) || !link_object(jit, &place, diag)) {
+    place_free(&place);
+    return false;
+  }
+  memcpy(place.weights, jit->place.weights, jit->weights_bytes);
+  const JitHooks *hooks = ((const JitHooks **)jit->place.arena)[-1];
+  place_free(&jit->place);
+  jit->place = place;
+  jit_set_hooks(jit, hooks);
+  return true;
+}
+
+/* Memory, threads and linked code for the object, which the Jit takes. Null after an error. */
+static Jit *new_jit(LLVMMemoryBufferRef object, const Program *program, const Target *target, const EmitOptions *options, Diag *diag) {
   Jit *jit = calloc(1, sizeof *jit);
-  if (jit && program->threads > 1)
-    jit->pool = mnrt_pool_new(program->threads, 0);
-  bool ok = jit && new_arena(jit, program, target) && (program->threads <= 1 || jit->pool);
-  if (!ok)
-    diag_error(diag, (Loc){0}, "no memory or threads to run the network");
-  if (ok && read_weights(jit, program, target, options, diag))
+  char *prefix = strdup(options->prefix);
+  if (!jit || !prefix) {
+    LLVMDisposeMemoryBuffer(object);
+    free(prefix);
+    free(jit);
+    diag_error(diag, (Loc){0}, "no memory to run the network");
+    return NULL;
+  }
+  *jit = (Jit){.object = object, .prefix = prefix, .profile = options->profile};
+  Arena *arena = arena_new();
+  WeightLayout layout = weight_layout(arena, &(Variants){&(Variant){program, target}, 1});
+  measure(jit, program, target, &layout);
+  jit->pool = program->threads > 1 ? mnrt_pool_new(program->threads, 0) : NULL;
+  bool threads = program->threads <= 1 || jit->pool;
+  if (!threads)
+    diag_error(diag, (Loc){0}, "the system gives no threads to run the network");
+  bool ok = threads && new_memory(jit, &jit->place, diag) && read_weights(&jit->place, &layout, options, diag) &&
+            link_object(jit, &jit->place, diag);
+  arena_free(arena);
+  if (ok)
     return jit;
   jit_free(jit);
   return NULL;
@@ -184,40 +232,21 @@ Jit *jit_new(const Program *program, const Target *target, const EmitOptions *op
   if (llvm_spec(arena, target, &beside, diag, &spec) && runs_here(&spec, diag))
     object = llvm_compile(&(Variants){&(Variant){program, target}, 1}, &beside, &spec, LLVM_OBJECT, true, diag);
   arena_free(arena);
-  if (!object)
-    return NULL;
-
-  Jit *jit = new_memory(program, target, &beside, diag);
-  if (!jit) {
-    LLVMDisposeMemoryBuffer(object);
-    return NULL;
-  }
-  if (failed(LLVMOrcCreateLLJIT(&jit->lljit, NULL), diag)) {
-    jit->lljit = NULL;
-    LLVMDisposeMemoryBuffer(object);
-    jit_free(jit);
-    return NULL;
-  }
-  jit->call = link_object(jit->lljit, object, &beside, diag);
-  if (!jit->call) {
-    jit_free(jit);
-    return NULL;
-  }
-  return jit;
+  return object ? new_jit(object, program, target, &beside, diag) : NULL;
 }
 
 void jit_run(Jit *jit, const void *const *inputs, void *const *outputs) {
   mncc_parallel parallel = mnrt_pool_parallel(jit->pool);
-  jit->call(jit->pool ? &parallel : NULL, jit->weights, jit->arena, inputs, outputs);
+  const Place *place = &jit->place;
+  place->call(jit->pool ? &parallel : NULL, place->weights, place->arena, inputs, outputs);
 }
 
 void jit_free(Jit *jit) {
   if (!jit)
     return;
-  if (jit->lljit)
-    LLVMConsumeError(LLVMOrcDisposeLLJIT(jit->lljit));
+  place_free(&jit->place);
   mnrt_pool_free(jit->pool);
-  mnrt_arena_free(jit->memory);
-  mnrt_arena_free(jit->weights);
+  LLVMDisposeMemoryBuffer(jit->object);
+  free(jit->prefix);
   free(jit);
 }

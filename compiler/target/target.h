@@ -149,6 +149,9 @@ typedef struct JitHooks {
   void *user;
 } JitHooks;
 void jit_set_hooks(Jit *jit, const JitHooks *hooks);
+/* Puts code, weights and arena into other memory, as if all had been compiled anew: how fast something runs depends on where it
+ * happens to lie. False after an error. */
+bool jit_move(Jit *jit, Diag *diag);
 void jit_free(Jit *jit);
 
 #endif
