@@ -25,14 +25,8 @@ static bool answer(const Options *options) {
     op_print_all(&w);
   else if (options->print_ops_man)
     op_print_manual(&w);
-  else if (options->print_targets) {
-    Arena *scratch = arena_new();
-    const Target *native = target_native(scratch);
-    write_f(&w, "%-12s %s\n", native->name, native->description);
-    arena_free(scratch);
-    for (size_t i = 0; i < target_count(); i++)
-      write_f(&w, "%-12s %s\n", target_at(i)->name, target_at(i)->description);
-  }
+  else if (options->print_targets)
+    target_print_all(&w);
   bool answered = w.len > 0;
   if (answered)
     fwrite(w.data, 1, w.len, stdout);

@@ -535,7 +535,7 @@ static const OptionDef table[] = {
      AT(print_ops), 1, false},
     {"--print-ops-man", NULL, "print them as the last section of the manual page mn(5)", COMPILE, read_flag,
      AT(print_ops_man), 1, false},
-    {"--print-targets", NULL, "print the targets", COMPILE, read_flag, AT(print_targets), 1, false},
+    {"--print-targets", NULL, "print the targets and their dot products", COMPILE, read_flag, AT(print_targets), 1, false},
     {"--completion", "bash|zsh|fish", "print what completes mncc's arguments in that shell", COMPILE, read_completion,
      AT(completion), 0, false},
     {"--highlighting", "vim|textmate", "print how that editor is to colour networks", COMPILE, read_highlighting,

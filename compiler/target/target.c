@@ -2,6 +2,7 @@
 #include "target/target.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TARGET(name) extern const Target target_##name;
@@ -22,6 +23,30 @@ const Target *target_find(const char *name) {
   for (size_t i = 0; i < target_count(); i++)
     if (strcmp(targets[i]->name, name) == 0)
       return targets[i];
+  return NULL;
+}
+
+static void print_row(Writer *w, const Target *target) {
+  const DotProduct *dot = target->dot_product;
+  char dot_product[64] = "";
+  if (dot)
+    snprintf(dot_product, sizeof dot_product, "%s, %s x i8", dot->name, elem_name(dot->first));
+  write_f(w, "%-15s  %-17s  %s\n", target->name, dot_product, target->description);
+}
+
+void target_print_all(Writer *w) {
+  Arena *scratch = arena_new();
+  write_f(w, "%-15s  %-17s  %s\n", "target", "dot product", "what it is");
+  print_row(w, target_native(scratch));
+  for (size_t i = 0; i < target_count(); i++)
+    print_row(w, targets[i]);
+  arena_free(scratch);
+}
+
+const DotForm *dot_product_form(const DotProduct *dot, Elem first, int lanes) {
+  for (size_t i = 0; dot && dot->first == first && i < dot->n; i++)
+    if (lanes % dot->forms[i].lanes == 0)
+      return &dot->forms[i];
   return NULL;
 }
 

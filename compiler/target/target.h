@@ -28,6 +28,22 @@ typedef struct CpuFeatures {
   size_t n;
 } CpuFeatures;
 
+/* An instruction that adds four products of neighbouring bytes to an i32, in every lane: dot4 of the loops (loop.h), exact, so
+ * without saturation of the products or of the sum. The second factor is i8, as dot4's is. */
+typedef struct DotForm {
+  int lanes;             /* of the sums; the factors have four times as many */
+  const char *intrinsic; /* LLVM's name, without types; it takes sums and factors */
+  const char *c;         /* C: the same, an expression of the factors a and b and the sums c, whose vector type is T */
+} DotForm;
+
+typedef struct DotProduct {
+  const char *name;     /* "vpdpbusd" */
+  Elem first;           /* ELEM_U8 or ELEM_I8: what the first factor must be. With the other one, dot4 is multiplications and sums */
+  const char *feature;  /* LLVM's, without which its intrinsics cannot be used: "avx512vnni" */
+  const DotForm *forms; /* the widest first */
+  size_t n;
+} DotProduct;
+
 typedef struct Target {
   const char *name;        /* "generic" */
   const char *description; /* one line for --print-targets */
@@ -40,6 +56,7 @@ typedef struct Target {
   int64_t macs_per_line;   /* f32 multiply-adds of one core in the time in which memory delivers a line of 64 bytes; 0: weights are
                             * not fetched ahead */
   bool fma;                /* multiply-adds become fma in the loops; never decided later */
+  const DotProduct *dot_product; /* null: dot4 is multiplications and sums, whatever its factors */
   bool vector_extensions;  /* C: the vector types of gcc and clang; else strict C99 */
   const char *c_condition; /* C: what the preprocessor must find true; null: anything will do */
   const char *c_flags;     /* C: what makes it true, for the message otherwise */
@@ -56,6 +73,10 @@ const Target *target_native(Arena *arena);
 const Target *target_find(const char *name);
 size_t target_count(void);
 const Target *target_at(size_t i);
+/* A table of them for people, the machine at hand first. */
+void target_print_all(Writer *w);
+/* The widest form for a first factor of this type that divides `lanes`; null: there is none, or no such instruction. */
+const DotForm *dot_product_form(const DotProduct *dot, Elem first, int lanes);
 
 /* A program planned for a target. */
 typedef struct Variant {

@@ -24,8 +24,8 @@ from typing import Any, List
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
 
 from networks import (HARNESS, LEVELS, SANITIZE, WARNINGS, Failure, Jit, compare_bits,  # noqa: E402
-                      harness_function, levels_here, ports_of_header, random_values, read_two_runs,
-                      relative_difference)
+                      harness_function, level_flags, levels_here, ports_of_header, random_values,
+                      read_two_runs, relative_difference)
 
 # Relative to an output's largest magnitude: that of whole networks in test/reference.
 BOUND = 1e-4
@@ -116,7 +116,7 @@ def draw_plan(options, seed):
     targets = {"generic": []}
     if options.vectors:
         vector = numbers.choice(options.vectors)
-        targets[vector] = [f"-march={vector}"]
+        targets[vector] = level_flags(vector)
     ways = []
     if not options.no_llvm:
         for target in targets:
@@ -172,7 +172,7 @@ def know_mncc(options):
     """What there is to choose from: targets of other machines, passes that may be left out."""
     options.vectors = levels_here()
     status, text = call([options.mncc, "--print-targets"])
-    names = [line.split()[0] for line in text.split("\n") if line.strip()]
+    names = [line.split()[0] for line in text.split("\n")[1:] if line.strip()]
     options.foreign = [name for name in names if name not in ("native", "generic") and not name.startswith("x86-64")]
     status, text = call([options.mncc, "--list-passes"])
     options.passes = [line.split()[1] for line in text.split("\n") if line.endswith(" optional")]

@@ -19,6 +19,8 @@ WARNINGS = ("-Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wdouble-prom
 # The x86-64 levels whose C uses vector types, and what a processor that runs them has.
 LEVELS = {"x86-64-v2": {"sse4_2"}, "x86-64-v3": {"avx2", "fma"},
           "x86-64-v4": {"avx512f", "avx512vl", "avx512bw", "avx512dq"}}
+VNNI = {"x86-64-v3": ("avx_vnni", "-mavxvnni"), "x86-64-v4": ("avx512_vnni", "-mavx512vnni")}
+LEVELS.update({level + "-vnni": LEVELS[level] | {flag} for level, (flag, _) in VNNI.items()})
 
 
 def levels_here():
@@ -29,6 +31,12 @@ def levels_here():
     except OSError:
         have = set()
     return [level for level, needs in LEVELS.items() if needs <= have]
+
+
+def level_flags(level):
+    """The compilers' options for one."""
+    base = level.replace("-vnni", "")
+    return [f"-march={base}"] + ([VNNI[base][1]] if base != level else [])
 
 
 class Failure(Exception):
