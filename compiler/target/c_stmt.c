@@ -90,6 +90,8 @@ static bool is_leaf(const Expr *expr) { return loop_op_arity(expr->op) == 0; }
 /* Where a tree over vector types and one that is printed lane by lane meet. */
 static void prepare_operands(Emitter *e, const Expr *expr) {
   bool whole = c_spells(e, expr);
+  if (whole && expr->op == OP_SHUFFLE) /* reads memory */
+    return;
   for (int i = 0; i < loop_op_arity(expr->op); i++) {
     const Expr *operand = expr->args[i];
     if (operand->type.lanes == 1)
@@ -226,7 +228,8 @@ static void set_c(Emitter *e, const Stmt *stmt) {
 static void store_c(Emitter *e, const Stmt *stmt) {
   const Expr *expr = stmt->expr;
   begin_statement(e, expr);
-  if (c_is_vector(e, expr->type)) {
+  /* Bytes that are computed a lane at a time are stored so: they need no register first. */
+  if (c_is_vector(e, expr->type) && (is_whole(e, expr) || elem_bytes(expr->type.elem) > 1)) {
     if (!is_whole(e, expr))
       make_temp(e, expr);
     c_vector_store(e, stmt);

@@ -1,7 +1,9 @@
 /* The dialect of gcc's and clang's vector extensions, for targets that say so.
  *
  * A vector of f32 or i32 that fills a register, or a half or quarter of one, is a value of a vector
- * type, and a tree over such values is printed whole. Everything else stays as in strict C99: an
+ * type, and a tree over such values is printed whole. So is one of bytes that the target's dot product
+ * can multiply; of operations on bytes only those are printed whole that give bytes from bytes of the
+ * same lane, or repeat four neighbours. Everything else stays as in strict C99: an
  * array, or a lane at a time; a lane of a vector type is written as an element of an array is, so
  * the two mix. Masks of such trees (all ones where true) live inside them only: a mask that is kept
  * is an array of 0 and 1.
@@ -14,10 +16,26 @@
 
 /* ---- types ---- */
 
+static bool is_word(Type type) { return type.elem == ELEM_F32 || type.elem == ELEM_I32; }
+
+static bool fills_register(const Emitter *e, Type type) {
+  int bytes = elem_bytes(type.elem) * type.lanes;
+  return e->target->vector_extensions && bytes >= 16 && bytes <= e->target->vector_bytes && (type.lanes & (type.lanes - 1)) == 0;
+}
+
+/* Of one instruction. */
+static const DotForm *dot_form(const Emitter *e, Elem first, int lanes) {
+  const DotForm *form = dot_product_form(e->target->dot_product, first, lanes);
+  return form && form->lanes == lanes ? form : NULL;
+}
+
+static bool is_dot_operand(const Emitter *e, Type type) {
+  const DotProduct *dot = e->target->dot_product;
+  return dot && (type.elem == dot->first || type.elem == ELEM_I8) && type.lanes % 4 == 0 && dot_form(e, dot->first, type.lanes / 4);
+}
+
 bool c_is_vector(const Emitter *e, Type type) {
-  int bytes = 4 * type.lanes;
-  return e->target->vector_extensions && (type.elem == ELEM_F32 || type.elem == ELEM_I32) &&
-         bytes >= 16 && bytes <= e->target->vector_bytes && (type.lanes & (type.lanes - 1)) == 0;
+  return fills_register(e, type) && (is_word(type) || is_dot_operand(e, type));
 }
 
 /* The name of a type or function at the head of the file, which comes there by being asked for. */
@@ -38,6 +56,43 @@ const char *c_vector_type(Emitter *e, Type type) { return prelude(e, "", type); 
 
 /* ---- which trees ---- */
 
+/* A shuffle that repeats four neighbours of memory, as often as there are sums of a dot product. */
+static bool repeats_four(const Emitter *e, const Expr *expr) {
+  int n = expr->args[0]->type.lanes, first = expr->lanes[0];
+  const Expr *from = expr->args[first >= n];
+  bool in_memory = from->op == OP_LOAD || (from->op == OP_VALUE && !c_is_vector(e, from->type) && !c_map_get(&e->repeats, from->value));
+  if (!in_memory || first % n + 4 > n)
+    return false;
+  for (int i = 0; i < expr->type.lanes; i++)
+    if (expr->lanes[i] != first + i % 4)
+      return false;
+  return true;
+}
+
+static bool spells_bytes(const Emitter *e, const Expr *expr) {
+  switch (expr->op) {
+  case OP_CONST:
+  case OP_VALUE:
+  case OP_LOAD:
+  case OP_SPLAT:
+  case OP_ADD:
+  case OP_SUB:
+  case OP_AND:
+  case OP_OR:
+  case OP_XOR:
+  case OP_NOT:
+    return true;
+  case OP_BITCAST:
+    return c_is_vector(e, expr->args[0]->type);
+  case OP_SHUFFLE:
+    return repeats_four(e, expr);
+  default:
+    return false;
+  }
+}
+
+static bool is_word_vector(const Emitter *e, Type type) { return is_word(type) && c_is_vector(e, type); }
+
 bool c_spells(const Emitter *e, const Expr *expr) {
   if (expr->type.lanes == 1)
     return false;
@@ -46,7 +101,7 @@ bool c_spells(const Emitter *e, const Expr *expr) {
     case OP_EQ:
     case OP_LT:
     case OP_LE:
-      return c_is_vector(e, expr->args[0]->type);
+      return is_word_vector(e, expr->args[0]->type);
     case OP_AND:
     case OP_OR:
     case OP_XOR:
@@ -59,6 +114,8 @@ bool c_spells(const Emitter *e, const Expr *expr) {
   }
   if (!c_is_vector(e, expr->type))
     return false;
+  if (!is_word(expr->type))
+    return spells_bytes(e, expr);
   switch (expr->op) {
   case OP_CONST:
   case OP_VALUE:
@@ -87,13 +144,14 @@ bool c_spells(const Emitter *e, const Expr *expr) {
     return c_spells(e, expr->args[0]);
   case OP_CONVERT:
   case OP_BITCAST:
-    return c_is_vector(e, expr->args[0]->type);
+    return is_word_vector(e, expr->args[0]->type);
+  case OP_DOT4:
+    return dot_form(e, expr->args[0]->type.elem, expr->type.lanes);
   case OP_LANE:
   case OP_INDEX:
   case OP_SHUFFLE:
   case OP_MULHI:
   case OP_MADD:
-  case OP_DOT4:
   case OP_EQ:
   case OP_LT:
   case OP_LE:
@@ -148,6 +206,15 @@ static void call_c(Emitter *e, const char *what, Type type, const Expr *expr) {
 static void splat_c(Emitter *e, Type type, const Expr *scalar) {
   write_f(e->w, "%s(", prelude(e, "splat", type));
   c_expr(e, scalar, C_LANE_0, LOOSE);
+  write_text(e->w, ")");
+}
+
+/* "P_repeat4_u8x32(&in0[x * 4])" */
+static void repeat4_c(Emitter *e, const Expr *expr) {
+  int n = expr->args[0]->type.lanes, first = expr->lanes[0];
+  prelude(e, "splat", (Type){ELEM_I32, expr->type.lanes / 4}); /* which it calls */
+  write_f(e->w, "%s(&", prelude(e, "repeat4", expr->type));
+  c_expr(e, expr->args[first >= n], (Lane){0, first % n}, PRIMARY);
   write_text(e->w, ")");
 }
 
@@ -217,7 +284,11 @@ static void vector_c(Emitter *e, const Expr *expr, Tightness wanted) {
   case OP_ABS:
   case OP_SHL:
   case OP_SELECT:
+  case OP_DOT4:
     call_c(e, loop_op_name(expr->op), type, expr);
+    return;
+  case OP_SHUFFLE:
+    repeat4_c(e, expr);
     return;
   case OP_EQ:
   case OP_LT:
@@ -236,10 +307,8 @@ static void vector_c(Emitter *e, const Expr *expr, Tightness wanted) {
     return;
   case OP_LANE:
   case OP_INDEX:
-  case OP_SHUFFLE:
   case OP_MULHI:
   case OP_MADD:
-  case OP_DOT4:
   case OP_WRAP:
   case OP_SATURATE:
   case OP_PACK:
@@ -331,14 +400,14 @@ static const PreludeText prelude_texts[] = {
      "  return (high & 0x7fffffff) | (~high & __builtin_convertvector((T)r, I));\n"},
 };
 
-static bool is_word(char c) {
+static bool in_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
 static void template_c(Emitter *e, Writer *w, const char *text, const Prelude *p) {
   Type i32 = {ELEM_I32, p->type.lanes};
   for (const char *c = text; *c; c++) {
-    bool alone = (c == text || !is_word(c[-1])) && !is_word(c[1]);
+    bool alone = (c == text || !in_word(c[-1])) && !in_word(c[1]);
     if (*c == '@')
       write_text(w, p->name);
     else if (alone && *c == 'T')
@@ -390,14 +459,38 @@ static void splat_function_c(Emitter *e, Writer *w, const Prelude *p) {
   write_text(w, "};\n  return r;\n}\n");
 }
 
+static void repeat4_function_c(Emitter *e, Writer *w, const Prelude *p) {
+  write_f(w,
+          "\nstatic inline __attribute__((always_inline)) %s %s(const %s *a) {\n"
+          "  int32_t four;\n  __builtin_memcpy(&four, a, 4);\n  return (%s)%s(four);\n}\n",
+          c_vector_type(e, p->type), p->name, c_type(p->type.elem), c_vector_type(e, p->type),
+          prelude(e, "splat", (Type){ELEM_I32, p->type.lanes / 4}));
+}
+
+/* The file is compiled for what has the instruction, or this part of it is. */
+static void dot4_function_c(Emitter *e, Writer *w, const Prelude *p) {
+  Elem first = e->target->dot_product->first;
+  const DotForm *form = dot_form(e, first, p->type.lanes);
+  write_text(w, "\nstatic inline __attribute__((always_inline)) ");
+  template_c(e, w, "T @(", p);
+  write_f(w, "%s a, ", c_vector_type(e, (Type){first, 4 * p->type.lanes}));
+  write_f(w, "%s b, ", c_vector_type(e, (Type){ELEM_I8, 4 * p->type.lanes}));
+  template_c(e, w, "T c) {\n  return ", p);
+  template_c(e, w, form->c, p);
+  write_text(w, ";\n}\n");
+  e->needs_intrinsics = true;
+}
+
 static void typedef_c(Writer *w, const Prelude *p) {
   bool is_unsigned = strcmp(p->what, "unsigned") == 0, memory = strcmp(p->what, "mem") == 0;
   if (!is_unsigned && !memory && p->what[0])
     return;
-  /* In memory a vector is aligned as its elements are, and is them. */
-  write_f(w, "typedef %s %s __attribute__((vector_size(%d)%s));\n",
-          is_unsigned ? "uint32_t" : c_type(p->type.elem), p->name, 4 * p->type.lanes,
-          memory ? ", aligned(4), may_alias" : "");
+  int bytes = elem_bytes(p->type.elem);
+  write_f(w, "typedef %s %s __attribute__((vector_size(%d)", is_unsigned ? "uint32_t" : c_type(p->type.elem), p->name,
+          bytes * p->type.lanes);
+  if (memory) /* there a vector is aligned as its elements are, and is them */
+    write_f(w, ", aligned(%d), may_alias", bytes);
+  write_text(w, "));\n");
 }
 
 void c_write_prelude(Emitter *e, Writer *w) {
@@ -407,10 +500,17 @@ void c_write_prelude(Emitter *e, Writer *w) {
   for (size_t i = 0; i < n; i++)
     if (strcmp(e->prelude.at[i].what, "splat") == 0)
       splat_function_c(e, &functions, &e->prelude.at[i]);
+  for (size_t i = 0; i < n; i++) {
+    const Prelude p = e->prelude.at[i]; /* the list may grow */
+    if (strcmp(p.what, "repeat4") == 0)
+      repeat4_function_c(e, &functions, &p);
+    if (strcmp(p.what, "dot4") == 0)
+      dot4_function_c(e, &functions, &p);
+  }
   for (size_t k = 0; k < sizeof prelude_texts / sizeof *prelude_texts; k++)
     for (size_t i = 0; i < n; i++) {
       const PreludeText *text = &prelude_texts[k];
-      const Prelude p = e->prelude.at[i]; /* the list may grow */
+      const Prelude p = e->prelude.at[i];
       if (strcmp(p.what, text->what) != 0 || p.type.elem != text->elem)
         continue;
       function_c(e, &functions, text, &p);

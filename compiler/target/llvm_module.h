@@ -17,6 +17,7 @@ struct LLVMOpaqueTargetMachine;
 typedef struct LlvmSpec {
   const char *triple, *cpu, *features;
   int optimize;
+  const DotProduct *dot_product; /* the target's, unless the features lack it; or null */
 } LlvmSpec;
 
 /* ---- object.c ---- */

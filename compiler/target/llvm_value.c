@@ -54,11 +54,16 @@ LLVMValueRef llvm_select_greater(Gen *g, LLVMValueRef a, LLVMValueRef b, bool gr
   return LLVMBuildSelect(g->builder, cond, a, b, "");
 }
 
-LLVMValueRef llvm_intrinsic(Gen *g, const char *name, LLVMTypeRef *types, size_t n_types,
-                              LLVMValueRef *args, unsigned n_args) {
+static unsigned intrinsic_id(const char *name) {
   unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
   if (!id)
     BUG("this LLVM has no intrinsic '%s'", name);
+  return id;
+}
+
+LLVMValueRef llvm_intrinsic(Gen *g, const char *name, LLVMTypeRef *types, size_t n_types,
+                              LLVMValueRef *args, unsigned n_args) {
+  unsigned id = intrinsic_id(name);
   LLVMValueRef function = LLVMGetIntrinsicDeclaration(g->module, id, types, n_types);
   return LLVMBuildCall2(g->builder, LLVMGlobalGetValueType(function), function, args, n_args, "");
 }
@@ -419,8 +424,48 @@ static LLVMValueRef widened_product(Gen *g, const Expr *e, LLVMValueRef a, LLVMV
   return llvm_exact_op(g, LLVMMul, a, b, true);
 }
 
+/* `lanes` of a vector from the lane `from` on, which is a multiple of it. */
+static LLVMValueRef slice(Gen *g, LLVMValueRef vector, int from, int lanes) {
+  if (LLVMGetVectorSize(LLVMTypeOf(vector)) == (unsigned)lanes)
+    return vector;
+  return strided_lanes(g, vector, LLVMGetPoison(LLVMTypeOf(vector)), from, 1, lanes);
+}
+
+/* One instruction. Which type the factors have, bytes or i32 of four bytes each, depends on the intrinsic and on LLVM's version. */
+static LLVMValueRef dot_instruction(Gen *g, const DotForm *form, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b) {
+  unsigned id = intrinsic_id(form->intrinsic);
+  LLVMTypeRef types[2] = {LLVMTypeOf(c), LLVMTypeOf(a)}, params[3];
+  LLVMValueRef function = LLVMGetIntrinsicDeclaration(g->module, id, types, LLVMIntrinsicIsOverloaded(id) ? 2 : 0);
+  LLVMTypeRef type = LLVMGlobalGetValueType(function);
+  LLVMGetParamTypes(type, params);
+  LLVMValueRef args[3] = {c, a, b};
+  for (int i = 0; i < 3; i++)
+    args[i] = LLVMBuildBitCast(g->builder, args[i], params[i], "");
+  return LLVMBuildCall2(g->builder, type, function, args, 3, "");
+}
+
+/* As many instructions as the lanes need, whose sums follow each other in the result. */
+static LLVMValueRef emit_dot_product(Gen *g, const DotForm *form, int lanes, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c) {
+  LLVMTypeRef types[2] = {llvm_i32_lanes(g, lanes), llvm_i32_lanes(g, form->lanes)};
+  LLVMValueRef result = LLVMGetPoison(types[0]);
+  for (int from = 0; from < lanes; from += form->lanes) {
+    LLVMValueRef sums = slice(g, c, from, form->lanes);
+    LLVMValueRef first = slice(g, a, 4 * from, 4 * form->lanes), second = slice(g, b, 4 * from, 4 * form->lanes);
+    sums = dot_instruction(g, form, sums, first, second);
+    if (form->lanes == lanes)
+      return sums;
+    LLVMValueRef place = LLVMConstInt(LLVMInt64TypeInContext(g->context), (unsigned long long)from, false);
+    LLVMValueRef args[3] = {result, sums, place};
+    result = llvm_intrinsic(g, "llvm.vector.insert", types, 2, args, 3);
+  }
+  return result;
+}
+
 static LLVMValueRef emit_dot4(Gen *g, const Expr *e, LLVMValueRef a, LLVMValueRef b,
                               LLVMValueRef c) {
+  const DotForm *form = dot_product_form(g->spec->dot_product, e->args[0]->type.elem, e->type.lanes);
+  if (form)
+    return emit_dot_product(g, form, e->type.lanes, a, b, c);
   LLVMValueRef product = widened_product(g, e, a, b), sum = NULL;
   for (int j = 0; j < 4; j++) {
     LLVMValueRef part =

@@ -70,6 +70,18 @@ static LLVMTargetRef find_target(const char *triple, Diag *diag) {
   return NULL;
 }
 
+/* Does LLVM's list of features ask for this one? What comes later counts. */
+static bool lists_feature(const char *features, const char *name) {
+  bool found = false;
+  for (const char *at = features; *at;) {
+    size_t len = strcspn(at, ",");
+    if (len == strlen(name) + 1 && strncmp(at + 1, name, len - 1) == 0)
+      found = *at == '+';
+    at += at[len] ? len + 1 : len;
+  }
+  return found;
+}
+
 bool llvm_spec(Arena *arena, const Target *target, const EmitOptions *options, Diag *diag,
                LlvmSpec *spec) {
   initialize_targets();
@@ -86,6 +98,7 @@ bool llvm_spec(Arena *arena, const Target *target, const EmitOptions *options, D
     spec->features =
         arena_printf(arena, "%s%s%s", host, *spec->features ? "," : "", spec->features);
   }
+  spec->dot_product = target->dot_product && lists_feature(spec->features, target->dot_product->feature) ? target->dot_product : NULL;
   spec->optimize = options->optimize;
   if (spec->optimize < 0 || spec->optimize > 3) {
     diag_error(diag, (Loc){0}, "optimization level %d is not one of 0, 1, 2, 3", spec->optimize);

@@ -487,10 +487,104 @@ def lanes_file():
     return f
 
 
+def dot_file():
+    """As int8 networks use dot4: in registers of every width, tiles of pixels by channels, bytes that are changed before."""
+    f = File("ops-dot", "dot products and the bytes that they multiply")
+    for a in ("u8", "i8"):
+        some = lambda elem: sum((ints(elem, edge=False) for _ in range(4)), [])
+        x, y = some(a), some("i8")
+        x[:12], y[:12] = [limits(a)[1]] * 8 + [limits(a)[0]] * 4, [-128] * 4 + [127] * 4 + [-128] * 4
+        c = [rng.randint(-1 << 24, 1 << 24) for _ in range(N)]
+        dot = lambda x, y, i: sum(x[4 * i + j] * y[4 * i + j] for j in range(4))
+        sums = [c[i] + dot(x, y, i) for i in range(N)]
+        names = f.input(a, x), f.input("i8", y), f.input("i32", c)
+
+        out = f.output("i32", [sums] * 6)
+        f.kernels.append(f"""kernel widths_{a}(in a: {a}[64], in b: i8[64], in c: i32[16], out o: i32[6][16]) {{
+  o[0][0]:16 = dot4(a[0]:64, b[0]:64, c[0]:16)
+  for i in 0..16 by 8 {{
+    o[1][i]:8 = dot4(a[4*i]:32, b[4*i]:32, c[i]:8)
+  }}
+  for k in 0..16 by 4 {{
+    let v: i32x4 = dot4(a[4*k]:16, b[4*k]:16, c[k]:4)
+    o[2][k]:4 = v
+  }}
+  o[3][0]:12 = dot4(a[0]:48, b[0]:48, c[0]:12)
+  o[3][12]:4 = dot4(a[48]:16, b[48]:16, c[12]:4)
+  o[4][0]:5 = dot4(a[0]:20, b[0]:20, c[0]:5)
+  o[4][5]:6 = dot4(a[20]:24, b[20]:24, c[5]:6)
+  o[4][11]:3 = dot4(a[44]:12, b[44]:12, c[11]:3)
+  o[4][14]:2 = dot4(a[56]:8, b[56]:8, c[14]:2)
+  let va: {a}x64 = a[0]:64
+  let vb: i8x64 = b[0]:64
+  var r: i32x16 = c[0]:16
+  set r = dot4(va, vb, r)
+  o[5][0]:16 = r
+}}""")
+        f.calls.append(f"  call widths_{a}({', '.join(names)}, {out})")
+
+        tile = [[c[i] + sum(x[16 * p + 4 * k + j] * y[4 * (i % 8) + 32 * k + j] for k in range(2) for j in range(4))
+                 for i in range(N)] for p in range(4)]
+        out = f.output("i32", tile + [[c[i] + sum(x[4 + j] * y[4 * i + j] for j in range(4)) for i in range(N)]])
+        repeat = lambda first, lanes: ", ".join(str(first + i % 4) for i in range(lanes))
+        f.kernels.append(f"""kernel tile_{a}(in a: {a}[4][16], in b: i8[64], in c: i32[16], out o: i32[5][16]) {{
+  for p in 0..4 {{
+    for i in 0..16 by 8 {{
+      var r: i32x8 = c[i]:8
+      for k in 0..2 {{
+        let w: i8x32 = b[32*k]:32
+        set r = dot4(shuffle(a[p][4*k]:4, a[p][4*k]:4, [{repeat(0, 32)}]), w, r)
+      }}
+      o[p][i]:8 = r
+    }}
+  }}
+  let eight: {a}x8 = a[0][0]:8
+  o[4][0]:16 = dot4(shuffle(eight, eight, [{repeat(4, 64)}]), b[0]:64, c[0]:16)
+}}""")
+        f.calls.append(f"  call tile_{a}({', '.join(names)}, {out})")
+
+        other = "i8" if a == "u8" else "u8"
+        clipped = [max(-100, min(100, v)) if a == "i8" else min(100, v) for v in x[:32]]
+        up = [v + 9 for v in clipped]
+        flipped = [wrap(other, v) for v in x[:32]]
+        even = [clipped[i ^ 1] for i in range(32)]
+        few = [c[i] + dot(up, y, i) for i in range(8)]
+        out = f.output("i32", [few, [c[i] + dot(flipped, y, i) for i in range(8)],
+                               [c[i] + dot([~v & 255 if a == "u8" else ~v for v in x], y, i) for i in range(8)],
+                               [c[i] + dot(even, y, i) for i in range(8)],
+                               [c[i] + sum(7 * y[4 * i + j] for j in range(4)) for i in range(8)],
+                               x[:8], [x[3] + v for v in c[:8]]])
+        stored = f.output(a, [x[:32], [saturate(a, v) for v in few] * 4, even])
+        bound = f"min(max(a[0]:32, -100), 100)" if a == "i8" else "min(a[0]:32, 100)"
+        f.kernels.append(f"""kernel bytes_{a}(in a: {a}[64], in b: i8[64], in c: i32[16], out o: i32[7][8], out p: {a}[3][32]) {{
+  let clipped: {a}x32 = {bound}
+  var up: {a}x32 = clipped
+  set up = up + 9
+  let few: i32x8 = dot4(up, b[0]:32, c[0]:8)
+  o[0][0]:8 = few
+  o[1][0]:8 = dot4(bitcast(a[0]:32):{other}x32, b[0]:32, c[0]:8)
+  o[2][0]:8 = dot4(not(a[0]:32), b[0]:32, c[0]:8)
+  let even: {a}x32 = shuffle(clipped, clipped, [{', '.join(str(i ^ 1) for i in range(32))}])
+  o[3][0]:8 = dot4(even, b[0]:32, c[0]:8)
+  let seven: {a}x32 = splat(7)
+  o[4][0]:8 = dot4(seven, b[0]:32, c[0]:8)
+  let all: {a}x32 = a[0]:32
+  o[5][0]:8 = convert(shuffle(all, all, [0, 1, 2, 3, 4, 5, 6, 7])):i32x8
+  o[6][0]:8 = c[0]:8 + splat(convert(lane(all, 3)):i32)
+  p[0][0]:32 = all
+  for i in 0..32 by 8 {{
+    p[1][i]:8 = saturate(few):{a}x8
+  }}
+  p[2][0]:32 = even
+}}""")
+        f.calls.append(f"  call bytes_{a}({', '.join(names)}, {out}, {stored})")
+    return f
+
+
 def main():
     folder = sys.argv[1]
     files = [f32_file()] + [int_file(e) for e in ("i8", "u8", "i16", "i32")]
-    files += [i64_file(), convert_file(), multiply_file(), lanes_file()]
+    files += [i64_file(), convert_file(), multiply_file(), lanes_file(), dot_file()]
     for f in files:
         f.write(folder)
 

@@ -19,19 +19,19 @@ malloc'd to the exact size, so that the sanitizer sees any access outside.
 A program that says `threads` is run twice: its branches in order, and each in a thread of its own.
 
 The same for the targets with vector types in C that this processor can run (--targets names them),
-with fewer compilers each."""
+with fewer compilers each; those that differ from another in what they do with bytes only take part
+where there are bytes. With --emulator and a compiler for its machine other targets run too. Several
+joined by + are one file for all of them, the last of which must run here."""
 import argparse, os, re, shlex, struct, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 
-from networks import SPAWN
+from networks import LEVELS, SPAWN, level_flags
 
 WARNINGS = ("-Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wdouble-promotion -Wcast-align "
             "-Wundef -Wvla -pedantic -Werror").split()
 # What /proc/cpuinfo must list, and the compilers' option.
-TARGETS = {"generic": ([], []),
-           "x86-64-v2": (["sse4_2"], ["-march=x86-64-v2"]),
-           "x86-64-v3": (["avx2", "fma"], ["-march=x86-64-v3"]),
-           "x86-64-v4": (["avx512f", "avx512vl", "avx512bw", "avx512dq"], ["-march=x86-64-v4"])}
+TARGETS = {"generic": (set(), []), **{level: (needs, level_flags(level)) for level, needs in LEVELS.items()},
+           "aarch64": (set(), []), "aarch64-dotprod": (set(), ["-march=armv8.2-a+dotprod"])}
 SANITIZE = "-O0 -g -fsanitize=address,undefined -fno-sanitize-recover=all".split()
 FORMAT = {"f32": "f", "i8": "b", "u8": "B", "i16": "h", "i32": "i"}
 CTYPE = {"f32": "float", "i8": "int8_t", "u8": "uint8_t", "i16": "int16_t", "i32": "int32_t"}
@@ -83,7 +83,8 @@ def parse(path):
             sys.exit(f"error: the program has no input or output '{name}'")
     program = re.search(r"^\s*program\s+(\w+)", text, re.M)
     threads = re.search(r"^\s*threads\s+(\d+)", text, re.M)
-    return program[1], ports, given, expected, bool(threads)
+    has_bytes = re.search(r":\s*[iu]8\b", text)
+    return program[1], ports, given, expected, bool(threads), bool(has_bytes)
 
 
 def harness(prefix, ports, given, threads):
@@ -152,7 +153,15 @@ def runnable(targets):
     except OSError:
         flags = None
     have = set(flags[1].split()) if flags else set()
-    return [t for t in targets.split(",") if have.issuperset(TARGETS[t][0])]
+    return [t for t in targets if have.issuperset(TARGETS[t.split("+")[-1]][0])]
+
+
+def usual_targets(has_bytes):
+    return ["generic"] + [level for level in LEVELS if has_bytes or not level.endswith("-vnni")]
+
+
+def flags_of(target):
+    return TARGETS[target][1] if target in TARGETS else []
 
 
 def c_builds(compilers, target):
@@ -163,16 +172,22 @@ def c_builds(compilers, target):
         if target == "generic":
             ways = [("c99", ["-O3"] if clang else ["-O0"]), ("gnu99", ["-O0"] if clang else ["-O3"]),
                     ("c11", SANITIZE), ("c++11", ["-O2"])]
+        elif "+" in target:
+            ways = [("c99", ["-O2"])]
+        elif target not in LEVELS:
+            ways = [("c99", ["-O2"]), ("c11", ["-O0"])]
         elif clang:
             ways = [("c++11" if target == "x86-64-v2" else "c99", ["-O0" if target == "x86-64-v3" else "-O2"])]
         else:
             ways = {"x86-64-v2": [("c99", ["-O3"])],
+                    "x86-64-v3-vnni": [("c99", ["-O2"])],
+                    "x86-64-v4-vnni": [("c99", ["-O0"]), ("c++11", ["-O2"])],
                     "x86-64-v3": [("c11", SANITIZE), ("c++11", ["-O2"])],
                     "x86-64-v4": [("c99", ["-O0"]), ("c++11", ["-O3"])]}[target]
         for language, flags in ways:
             name = f"{target}, {cxx if '++' in language else cc} -std={language} " + ("sanitized" if flags is SANITIZE else flags[0])
             front = [cxx, "-x", "c++"] if "++" in language else [cc]
-            yield name, front + [f"-std={language}"] + flags + WARNINGS + TARGETS[target][1], cc, flags is SANITIZE
+            yield name, front + [f"-std={language}"] + flags + WARNINGS + flags_of(target), cc, flags is SANITIZE
 
 
 def is_nan(bits):
@@ -203,12 +218,13 @@ def main():
     options.add_argument("--work", required=True)
     options.add_argument("--no-llvm", action="store_true")
     options.add_argument("--mncc-arg", action="append", default=[])
-    options.add_argument("--targets", default=",".join(TARGETS))
+    options.add_argument("--targets")
+    options.add_argument("--emulator", help="command that runs what the compilers make")
     options.add_argument("--jobs", type=int, default=2)
     options.add_argument("file")
     o = options.parse_args()
     os.makedirs(o.work, exist_ok=True)
-    prefix, ports, given, expected, threads = parse(o.file)
+    prefix, ports, given, expected, threads, has_bytes = parse(o.file)
     at = lambda name: os.path.join(o.work, name)
     mncc = shlex.split(o.mncc)
     with open(at("main.c"), "w") as main_c:
@@ -217,8 +233,11 @@ def main():
     compilers = [(cc, cxx_of(cc)) for cc in (o.cc, o.clang) if cc and cc != "clang-is-missing"]
     with_llvm = not o.no_llvm and "without LLVM" not in run(mncc + ["--version"], "mncc --version")
     work = []
-    for target in runnable(o.targets):
-        arguments = o.mncc_arg + ["--target=" + target]
+    targets = o.targets.split(",") if o.targets else usual_targets(has_bytes)
+    emulator = shlex.split(o.emulator) if o.emulator else []
+    linking = ["-static"] if emulator else []
+    for target in targets if emulator else runnable(targets):
+        arguments = o.mncc_arg + ["--target=" + target.replace("+", ",")]
         folder = at(target)
         os.makedirs(folder, exist_ok=True)
         inside = lambda name, folder=folder: os.path.join(folder, name)
@@ -228,12 +247,12 @@ def main():
         for i, (name, compile_, driver, sanitized) in enumerate(c_builds(compilers, target)):
             work.append((name, [compile_ + ["-c", inside("model.c"), "-o", inside(f"model{i}.o")],
                                 [driver] + (SANITIZE if sanitized else []) +
-                                [inside("main.o"), inside(f"model{i}.o"), "-o", inside(f"run{i}"), "-lm", "-pthread"],
-                                [inside(f"run{i}")]]))
+                                [inside("main.o"), inside(f"model{i}.o"), "-o", inside(f"run{i}"), "-lm", "-pthread"] + linking,
+                                emulator + [inside(f"run{i}")]]))
         if with_llvm:
             work.append((f"{target}, mncc -c", [mncc + [o.file] + arguments + ["-c", "-o", inside("llvm.o")],
-                                                [o.cc, inside("main.o"), inside("llvm.o"), "-o", inside("runl"), "-lm", "-pthread"],
-                                                [inside("runl")]]))
+                                                [o.cc, inside("main.o"), inside("llvm.o"), "-o", inside("runl"), "-lm", "-pthread"] + linking,
+                                                emulator + [inside("runl")]]))
 
     def execute(item):
         name, commands = item
