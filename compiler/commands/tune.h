@@ -86,8 +86,12 @@ typedef struct Ratio {
   int64_t series; /* those that count */
 } Ratio;
 
+/* What counts of a series. Other work only adds to the time of a run, sometimes to most of them, above all where several threads
+ * wait for one another; but the least is fair only between times that each come from one candidate. */
+typedef enum Within { WITHIN_MEDIAN, WITHIN_LEAST } Within;
+
 /* Of `other` to `usual`, which have been measured in the same rounds. */
-Ratio ratio_of(Arena *arena, const Times *other, const Times *usual);
+Ratio ratio_of(Arena *arena, const Times *other, const Times *usual, Within within);
 /* It is less by so much (0.01: one percent) at least, and by chance less than one only once in forty times. */
 bool ratio_wins(Ratio ratio, double at_least);
 /* Nor is it likely to be after more rounds: by chance it would be as great as it is only once in forty times. */

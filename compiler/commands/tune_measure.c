@@ -149,24 +149,37 @@ bool tune_series_begins(int64_t rounds, int64_t round) { return round % series_r
 
 /* ---- comparing ---- */
 
-/* The median ratio of each series. */
-static Times series_ratios(Arena *arena, const Times *other, const Times *usual) {
+/* Of rounds [begin, end): the median of their ratios. */
+static double median_ratio(Arena *arena, const Times *other, const Times *usual, int64_t begin, int64_t end) {
+  Times ratios = times_new(arena, end - begin);
+  for (int64_t k = begin; k < end; k++)
+    ratios.seconds[k - begin] = other->seconds[k] / usual->seconds[k];
+  return times_quantile(&ratios, 0.5);
+}
+
+static double least(const Times *times, int64_t begin, int64_t end) {
+  double seconds = times->seconds[begin];
+  for (int64_t k = begin + 1; k < end; k++)
+    seconds = times->seconds[k] < seconds ? times->seconds[k] : seconds;
+  return seconds;
+}
+
+/* The ratio of each series. */
+static Times series_ratios(Arena *arena, const Times *other, const Times *usual, Within within) {
   int64_t length = series_rounds(other->n), n = (other->n + length - 1) / length;
-  Times medians = times_new(arena, n);
+  Times ratios = times_new(arena, n);
   for (int64_t i = 0; i < n; i++) {
     int64_t begin = i * length, end = begin + length < other->n ? begin + length : other->n;
-    Times ratios = times_new(arena, end - begin);
-    for (int64_t k = begin; k < end; k++)
-      ratios.seconds[k - begin] = other->seconds[k] / usual->seconds[k];
-    medians.seconds[i] = times_quantile(&ratios, 0.5);
+    ratios.seconds[i] = within == WITHIN_MEDIAN ? median_ratio(arena, other, usual, begin, end)
+                                                : least(other, begin, end) / least(usual, begin, end);
   }
-  return medians;
+  return ratios;
 }
 
 /* The mean without the lowest and the highest fifth, for disturbances come in bursts, and its error after Yuen: from the deviation
  * when those that are left out have the value of the next that is not. */
-Ratio ratio_of(Arena *arena, const Times *other, const Times *usual) {
-  Times series = series_ratios(arena, other, usual);
+Ratio ratio_of(Arena *arena, const Times *other, const Times *usual, Within within) {
+  Times series = series_ratios(arena, other, usual, within);
   times_quantile(&series, 0.5); /* puts them in order */
   int64_t out = series.n / 5;
   Ratio ratio = {.series = series.n - 2 * out};
@@ -174,8 +187,8 @@ Ratio ratio_of(Arena *arena, const Times *other, const Times *usual) {
     ratio.mean += series.seconds[i] / (double)ratio.series;
   double squares = 0;
   for (int64_t i = 0; i < series.n; i++) {
-    int64_t within = i < out ? out : i >= series.n - out ? series.n - out - 1 : i;
-    double off = series.seconds[within] - ratio.mean; /* from the mean of what is left, which is close enough */
+    int64_t kept = i < out ? out : i >= series.n - out ? series.n - out - 1 : i;
+    double off = series.seconds[kept] - ratio.mean; /* from the mean of what is left, which is close enough */
     squares += off * off;
   }
   double n = (double)series.n;
@@ -220,7 +233,7 @@ static bool judge(Tune *t, Candidate candidates[2], double seconds, double at_le
     times[0].n = times[1].n = n;
     if (!run_both(t, candidates, times, rounds, n - rounds, n))
       return false;
-    verdict->ratio = ratio_of(arena, &times[1], &times[0]);
+    verdict->ratio = ratio_of(arena, &times[1], &times[0], WITHIN_LEAST);
     verdict->wins = ratio_wins(verdict->ratio, at_least);
     if (verdict->wins || ratio_loses(verdict->ratio, at_least) || tune_seconds_left(t) < seconds)
       break;

@@ -444,7 +444,7 @@ static Winners find_winners(Batch *b) {
       const Move *move = &b->trials[k].moves.at[i];
       int end = window_end(&b->search->now, move);
       Times usual = usual_times(b, move, end), other = window_times(b, k + 1, move->lo, end);
-      Ratio ratio = ratio_of(b->arena, &other, &usual);
+      Ratio ratio = ratio_of(b->arena, &other, &usual, WITHIN_MEDIAN);
       if (ratio_wins(ratio, worthwhile))
         VEC_PUSH(b->arena, winners, ((Winner){*move, (1 - ratio.mean) * times_quantile(&usual, 0.5)}));
     }

@@ -135,7 +135,7 @@ static int choose(Tiles *t) {
     for (int k = 1; k < t->n; k++) {
       if (!group->times[k].n)
         continue;
-      group->ratios[k] = ratio_of(t->arena, &group->times[k], &group->times[0]);
+      group->ratios[k] = ratio_of(t->arena, &group->times[k], &group->times[0], WITHIN_MEDIAN);
       if (ratio_wins(group->ratios[k], worthwhile) && group->ratios[k].mean < group->ratios[group->best].mean)
         group->best = k;
     }
