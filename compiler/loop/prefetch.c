@@ -7,7 +7,8 @@
  *
  * How far ahead (the lead, in bytes behind the end of a layer's own weights, when the layer ends) is found from the back:
  * what the following layers need beyond what they have time to fetch themselves, at least the first block of the next
- * one, at most what the cache holds a few times over (what falls out of it is still nearer than memory).
+ * one, at most what the cache holds a few times over: what falls out of it is still nearer than memory, but what has not
+ * been used yet does not stay there for long.
  *
  * Inputs of the network come from memory too: a kernel fetches the rows that its next row adds. */
 #include "loop/prefetch.h"
@@ -22,7 +23,7 @@ enum {
   SMALL_WEIGHTS = 64 << 10, /* a layer with fewer bytes does not carry */
   OVERLAP = 8,  /* how often a line may be fetched again so that the fetching is spread */
   FEW_USES = 8, /* of a weight: its layer waits for memory */
-  LEAD_CACHES = 8,  /* the greatest lead, in caches */
+  LEAD_CACHES = 3,  /* the greatest lead, in caches */
   MAX_DEPTH = 16
 };
 
@@ -251,7 +252,8 @@ static bool block_moves(const Block *block, const Buffer *buffer, const Var *var
   return false;
 }
 
-/* The kernel waits for memory anyway: it uses each weight a few times only. */
+/* The kernel waits for memory anyway: it uses each weight a few times only, reads them one after the other, and what it would
+ * fetch besides would only slow that down. */
 static bool streams(const Item *item) { return item->macs < FEW_USES * buffer_elems(item->weights); }
 
 /* The innermost loop has slots to spare for fetching: more products than loads. */
@@ -272,8 +274,8 @@ static void survey(Prefetcher *p, Item *item) {
   bool small = item->end - item->begin < SMALL_WEIGHTS, stepped = item->calls > 1 && item->row_step == 0;
   if (item->nest.depth == 0 || has_prefetch(&item->main->body) || !has_room(p->scratch, item))
     item->input = NULL;
-  item->carries = item->nest.depth > 0 && !small && !stepped && !has_prefetch(&item->main->body) &&
-                  (streams(item) || has_room(p->scratch, item));
+  item->carries = item->nest.depth > 0 && !small && !stepped && !has_prefetch(&item->main->body) && !streams(item) &&
+                  has_room(p->scratch, item);
   int64_t bytes = item->end - item->begin;
   item->block = bytes;
   bool again = item->calls > 1;
@@ -470,7 +472,7 @@ static void insert_all(Prefetcher *p) {
   for (size_t i = 0; i < p->items.len; i++) {
     Item *item = &p->items.at[i];
     cursor = greatest(cursor, item->begin);
-    int64_t bytes = item->end - item->begin, most = greatest(budget(p, item), streams(item) ? 2 * bytes : bytes / 2);
+    int64_t bytes = item->end - item->begin, most = greatest(budget(p, item), bytes / 2);
     int64_t until = least(item->end + item->lead, cursor + most);
     if (!item->carries || until - cursor < LINE)
       continue;
