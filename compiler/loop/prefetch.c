@@ -23,7 +23,7 @@ enum {
   SMALL_WEIGHTS = 64 << 10, /* a layer with fewer bytes does not carry */
   OVERLAP = 8,  /* how often a line may be fetched again so that the fetching is spread */
   FEW_USES = 8, /* of a weight: its layer waits for memory */
-  LEAD_CACHES = 3,  /* the greatest lead, in caches */
+  LEAD_CACHES = 4,  /* the greatest lead, in caches */
   MAX_DEPTH = 16
 };
 
