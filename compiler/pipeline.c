@@ -65,6 +65,10 @@ static void prefetch(Compilation *c) {
   loop_prefetch(c->program, &memory);
 }
 
+static void share_loads(Compilation *c) {
+  loop_share_loads(c->program, c->target->memory_operands ? c->target->vector_registers : 0);
+}
+
 static void plan(Compilation *c) {
   if (c->program->arena_bytes < 0) /* loop text may bring its own */
     plan_arena(c->program, c->target);
@@ -105,6 +109,7 @@ static const Pass passes[] = {
     {STAGE_LOOPS, "unroll", unroll, OPTIONAL},
     {STAGE_LOOPS, "simplify", simplify, OPTIONAL},
     {STAGE_LOOPS, "prefetch", prefetch, OPTIONAL},
+    {STAGE_LOOPS, "share-loads", share_loads, OPTIONAL},
     {STAGE_PLAN, "plan", plan, 0},
 };
 enum { N_PASSES = sizeof passes / sizeof *passes };

@@ -57,6 +57,8 @@ void collect_names(Arena *arena, const Kernel *kernel, PtrMap *names);
 /* ---- questions about blocks (rewrite.c) ---- */
 
 bool expr_uses_var(const Expr *e, const Var *var);
+/* Two loads of the same elements. */
+bool same_load(const Expr *a, const Expr *b);
 bool loop_bounds_use(const Stmt *loop, const Var *var);
 bool conditions_use(const Stmt *branch, const Var *var);
 /* True if the loop's iterations touch memory in a way that allows them to be

@@ -414,5 +414,8 @@ void loop_unroll(Program *program);
 void loop_vectorize(Program *program);
 /* Removes empty loops, substitutes single-trip loops, folds constant conditions and dead lets. */
 void loop_simplify(Program *program);
+/* Makes values of the vectors that several multiply-adds of an innermost loop load, where they fit into so many vector
+ * registers. */
+void loop_share_loads(Program *program, int registers);
 
 #endif

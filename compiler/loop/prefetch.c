@@ -91,15 +91,6 @@ static int64_t block_macs(Arena *scratch, const Block *block) {
 
 typedef VEC(const Expr *) Loads;
 
-static bool same_load(const Expr *a, const Expr *b) {
-  if (a->buffer != b->buffer || a->type.lanes != b->type.lanes)
-    return false;
-  for (int d = 0; d < a->buffer->rank; d++)
-    if (!affine_equal(a->index[d], b->index[d]))
-      return false;
-  return true;
-}
-
 /* Adds the places that are loaded, each once. */
 static void collect_loads(Arena *scratch, const Expr *e, Loads *loads) {
   bool known = e->op != OP_LOAD;

@@ -210,6 +210,15 @@ bool expr_uses_var(const Expr *e, const Var *var) {
   return false;
 }
 
+bool same_load(const Expr *a, const Expr *b) {
+  if (a->buffer != b->buffer || a->type.lanes != b->type.lanes)
+    return false;
+  for (int d = 0; d < a->buffer->rank; d++)
+    if (!affine_equal(a->index[d], b->index[d]))
+      return false;
+  return true;
+}
+
 bool loop_bounds_use(const Stmt *loop, const Var *var) {
   for (int i = 0; i < loop->n_lower; i++)
     if (affine_uses(loop->lower[i], var))

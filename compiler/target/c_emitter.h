@@ -161,6 +161,8 @@ const char *c_vector_type(Emitter *e, Type type);
 /* Can the operation be printed on whole vectors? Operands that cannot must have temporaries. */
 bool c_spells(const Emitter *e, const Expr *expr);
 void c_vector(Emitter *e, const Expr *expr);
+/* As what a let is defined as: what it loads is to stay in a register. */
+void c_vector_let(Emitter *e, const Expr *expr);
 void c_vector_store(Emitter *e, const Stmt *stmt);
 /* The types and functions that were asked for. */
 void c_write_prelude(Emitter *e, Writer *w);

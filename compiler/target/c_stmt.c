@@ -39,7 +39,10 @@ static void define_vector_c(Emitter *e, const char *name, const Expr *expr, bool
   const char *type = c_vector_type(e, expr->type);
   if (is_whole(e, expr)) {
     write_f(e->w, "%s%s %s = ", constant ? "const " : "", type, name);
-    c_vector(e, expr);
+    if (constant)
+      c_vector_let(e, expr);
+    else
+      c_vector(e, expr);
     write_text(e->w, ";\n");
   } else if (expr->op == OP_SHUFFLE) {
     write_f(e->w, "%s%s %s = {", constant ? "const " : "", type, name);

@@ -321,6 +321,14 @@ static void vector_c(Emitter *e, const Expr *expr, Tightness wanted) {
 
 void c_vector(Emitter *e, const Expr *expr) { vector_c(e, expr, LOOSE); }
 
+void c_vector_let(Emitter *e, const Expr *expr) {
+  bool keep = expr->op == OP_LOAD && expr->type.elem == ELEM_F32 && e->target->memory_operands;
+  if (keep)
+    write_f(e->w, "%s(", prelude(e, "keep", expr->type));
+  vector_c(e, expr, LOOSE);
+  write_text(e->w, keep ? ")" : "");
+}
+
 void c_vector_store(Emitter *e, const Stmt *stmt) {
   memory_c(e, stmt->expr->type, stmt->buffer, stmt->index, "");
   write_text(e->w, " = ");
@@ -351,6 +359,10 @@ static const PreludeText prelude_texts[] = {
      "vfmaq_f32(c, a, b)", "__ARM_FEATURE_FMA",
      "  T r = c;\n  for (int i = 0; i < N; ++i)\n    r[i] = __builtin_fmaf(a[i], b[i], c[i]);\n"
      "  return r;\n"},
+    /* gcc 12 takes a value that it knows to lie in memory from there, each time, if an instruction can; of this one it
+       knows nothing. */
+    {"keep", ELEM_F32, "T @(T a)", NULL, NULL, NULL, NULL, NULL,
+     "#if defined(__SSE2__) && !defined(__clang__)\n  __asm__(\"\" : \"+v\"(a));\n#endif\n  return a;\n"},
     {"sqrt", ELEM_F32, "T @(T a)", "sqrt_ps(a)", "maskz_sqrt_ps(0xffff, a)", NULL, "vsqrtq_f32(a)",
      "__aarch64__",
      "  T r = a;\n  for (int i = 0; i < N; ++i)\n    r[i] = __builtin_sqrtf(a[i]);\n  return r;\n"},

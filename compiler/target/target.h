@@ -57,6 +57,8 @@ typedef struct Target {
                             * not fetched ahead */
   bool fma;                /* multiply-adds become fma in the loops; never decided later */
   const DotProduct *dot_product; /* null: dot4 is multiplications and sums, whatever its factors */
+  bool memory_operands;    /* arithmetic takes operands from memory: what several instructions load is made a value, or C compilers
+                            * load it anew for each */
   bool vector_extensions;  /* C: the vector types of gcc and clang; else strict C99 */
   const char *c_condition; /* C: what the preprocessor must find true; null: anything will do */
   const char *c_flags;     /* C: what makes it true, for the message otherwise */

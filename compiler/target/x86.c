@@ -39,8 +39,8 @@ extern const Target target_x86_64_v2, target_x86_64_v3, target_x86_64_v3_vnni, t
 
 /* What all levels have in common, and what a level has with VNNI and without. */
 #define EVERY_LEVEL                                                                                                            \
-  .triple = "x86_64-unknown-linux-gnu", .l1_bytes = 32 * 1024, .macs_per_line = 200, .vector_extensions = true,               \
-  .c_architecture = "defined(__x86_64__)", .buffer_align = 64
+  .triple = "x86_64-unknown-linux-gnu", .l1_bytes = 32 * 1024, .macs_per_line = 200, .memory_operands = true,                 \
+  .vector_extensions = true, .c_architecture = "defined(__x86_64__)", .buffer_align = 64
 #define LEVEL_3                                                                                                                \
   EVERY_LEVEL, .cpu = "x86-64-v3", .vector_bytes = 32, .vector_registers = 16, .l2_bytes = 512 * 1024, .fma = true
 #define LEVEL_4                                                                                                                \
