@@ -35,7 +35,7 @@ static void separate_outputs(Compilation *c) { graph_separate_outputs(c->graph);
 static void fuse(Compilation *c) {
   RegionOptions options = {.threads = c->options->threads, .fuse = !c->options->no_fuse,
                            .regions_file = c->regions_file, .schedule_file = c->schedule_file,
-                           .tuned_file = c->tuned_file};
+                           .tuned_file = c->tuned_file, .shared = c->shared_weights};
   c->regions = region_build(c->arena, c->diag, c->graph, c->target, &options);
 }
 
@@ -48,7 +48,7 @@ static void choose_schedules(Compilation *c) {
   if (c->schedule_file)
     region_read_schedules(c->regions, c->diag, c->schedule_file);
   c->regions->candidate = c->tile_candidate;
-  region_choose_schedules(c->regions);
+  region_choose_schedules(c->regions, c->diag);
   region_check_tuned(c->regions, c->diag);
 }
 

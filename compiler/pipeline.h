@@ -27,6 +27,7 @@ typedef struct Compilation {
   const Target *target;
   const Source *regions_file, *schedule_file; /* --regions, --schedule; or null */
   const Source *tuned_file; /* --tuned, or null */
+  SharedWeights shared_weights;
   int tile_candidate;       /* for mncc tune: see Regions.candidate */
 
   AstFile *ast;

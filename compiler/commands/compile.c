@@ -219,6 +219,8 @@ static const Variants *plan_variants(Session *session) {
     Compilation c = session->compilation;
     c.target = session->targets.at[i];
     c.tuned_file = session->tuned[i];
+    if (i > 0 && c.regions)
+      c.shared_weights.blocks = region_weight_blocks(c.regions); /* of the first */
     if (i > 0 && c.options->verbose)
       fprintf(stderr, "for %s\n", c.target->name);
     if (i > 0 && !pipeline_go_on(&c, STAGE_REGIONS, STAGE_PLAN))

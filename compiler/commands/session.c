@@ -138,6 +138,16 @@ static int find_targets(Session *session, const Options *options) {
   }
 }
 
+/* Channels of a vector of the widest of several targets. 0 for one target. */
+static int64_t widest_vector(const Session *session) {
+  int64_t lanes = 0;
+  for (size_t i = 0; i < session->targets.len && session->targets.len > 1; i++) {
+    int64_t own = session->targets.at[i]->vector_bytes / 4;
+    lanes = own > lanes ? own : lanes;
+  }
+  return lanes;
+}
+
 /* In a file for several targets, a row that is for any triple is for that of the others. */
 static void share_triple(Session *session) {
   for (size_t i = 1; i < session->targets.len; i++) {
@@ -155,6 +165,7 @@ static int choose_targets(Session *session, const Options *options) {
     return status;
   share_triple(session);
   session->compilation.target = session->targets.at[0];
+  session->compilation.shared_weights.vector = widest_vector(session);
   return EXIT_FINE;
 }
 

@@ -99,6 +99,32 @@ static bool add_product(int64_t *sum, int64_t a, int64_t b) {
 
 static bool range_of(Ranger *r, const Affine *a, int64_t *min, int64_t *max);
 
+int64_t greatest_divisor(int64_t a, int64_t b) {
+  while (b != 0) {
+    int64_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  return a < 0 ? -a : a;
+}
+
+int64_t term_multiple(const Term *t, const Stmt *loop) {
+  int64_t start, first, step;
+  if (loop && loop->n_lower == 1 && affine_is_const(loop->lower[0], &start) && !__builtin_mul_overflow(t->coef, start, &first) &&
+      !__builtin_mul_overflow(t->coef, loop->step, &step))
+    return greatest_divisor(first, step);
+  return greatest_divisor(t->coef, 0);
+}
+
+/* The distance, a divisor of k, in which the values of a mod k lie: that of tiles and vectors inside of a block. */
+static int64_t distance_in_period(const Ranger *r, const Affine *a, int64_t k) {
+  for (int i = 0; i < a->n; i++) {
+    int at = a->terms[i].kind == ATOM_VAR ? position_of(r, a->terms[i].var) : -1;
+    k = greatest_divisor(k, term_multiple(&a->terms[i], at < 0 ? NULL : r->loops[at]));
+  }
+  return k;
+}
+
 /* Adds factor * a, or something smaller, to `sum`. False if a number overflows
  * or a variable is not known. */
 static bool add_least(Ranger *r, Linear *sum, const Affine *a, int64_t factor) {
@@ -116,6 +142,11 @@ static bool add_least(Ranger *r, Linear *sum, const Affine *a, int64_t factor) {
       continue;
     }
     int64_t k = t->divisor, lo = 0, hi = k - 1;
+    if (t->kind == ATOM_MOD) {
+      int64_t distance = distance_in_period(r, t->inside, k);
+      lo = floor_mod(t->inside->constant, distance);
+      hi = k - distance + lo;
+    }
     if (!range_of(r, t->inside, &min, &max)) {
       if (t->kind == ATOM_DIV)
         return false;
@@ -169,12 +200,7 @@ static void try_fact(Ranger *r, const Linear *a, int at, const Affine *fact, boo
     return;
   c = c < 0 ? -c : c;
   m = m < 0 ? -m : m;
-  int64_t g = c;
-  for (int64_t b = m; b != 0;) {
-    int64_t rest = g % b;
-    g = b;
-    b = rest;
-  }
+  int64_t g = greatest_divisor(c, m);
   c /= g;
   m /= g;
   Linear next = linear_copy(r, NULL);

@@ -17,6 +17,10 @@ void elem_limits(Elem elem, int64_t *min, int64_t *max);
 /* Integer division towards minus infinity and its remainder; k > 0. */
 int64_t floor_div(int64_t a, int64_t k);
 int64_t floor_mod(int64_t a, int64_t k);
+int64_t greatest_divisor(int64_t a, int64_t b); /* of both; of 0 and b: |b| */
+/* What every value of the term is a multiple of, because of its coefficient and, if it is the variable of `loop` (else null),
+ * of where that starts and steps: 8 for c in 0..64 by 8. */
+int64_t term_multiple(const Term *t, const Stmt *loop);
 /* The label that a loop has when nothing is said: the name without its numeric suffixes. */
 const char *loop_default_label(Arena *arena, const char *name);
 /* True and how often a loop runs and its first value, if the number does not depend on variables.

@@ -42,18 +42,12 @@ static bool has_quotient(const Affine *a) {
   return false;
 }
 
-/* The term is a multiple of k because of where its loop starts and steps: c in 0..64 by 8. */
-static bool steps_in_multiples(const Simplifier *s, const Term *t, int64_t k) {
-  if (t->kind != ATOM_VAR)
-    return false;
-  for (size_t i = 0; i < s->scope.enclosing.len; i++) {
-    const Stmt *loop = s->scope.enclosing.at[i];
-    int64_t start;
-    if (loop->kind == STMT_FOR && loop->var == t->var)
-      return loop->n_lower == 1 && affine_is_const(loop->lower[0], &start) && t->coef * start % k == 0 &&
-             t->coef * loop->step % k == 0;
-  }
-  return false;
+/* What every value of the term is a multiple of. */
+static int64_t multiple_of(const Simplifier *s, const Term *t) {
+  for (size_t i = 0; t->kind == ATOM_VAR && i < s->scope.enclosing.len; i++)
+    if (s->scope.enclosing.at[i]->kind == STMT_FOR && s->scope.enclosing.at[i]->var == t->var)
+      return term_multiple(t, s->scope.enclosing.at[i]);
+  return term_multiple(t, NULL);
 }
 
 /* `whole` / k, a sum of terms that are multiples of k each: a quotient for each term, so that what they move shows. */
@@ -77,7 +71,7 @@ static const Affine *split_period(Simplifier *s, AtomKind kind, const Affine *a,
   bool split = false;
   for (int i = 0; i < a->n; i++) {
     Affine single = {0, 1, &a->terms[i]};
-    if (a->terms[i].coef % k == 0 || steps_in_multiples(s, &a->terms[i], k)) {
+    if (multiple_of(s, &a->terms[i]) % k == 0) {
       whole = affine_add(s->arena, whole, &single);
       split = true;
     } else {
@@ -88,6 +82,29 @@ static const Affine *split_period(Simplifier *s, AtomKind kind, const Affine *a,
   if (!split || !range(s, rest, &min, &max) || min < 0 || max >= k || !at_least(s, whole, 0))
     return NULL;
   return kind == ATOM_MOD ? rest : divide_terms(s, whole, k);
+}
+
+/* a / k or a mod k where a = multiple of a part of k + rest and the rest stays below that part, as the lanes of a vector do
+ * inside of a block: the rest is none of the quotient's. Null where that is not so. */
+static const Affine *split_part(Simplifier *s, AtomKind kind, const Affine *a, int64_t k) {
+  int64_t part = k;
+  for (int i = 0; i < a->n; i++) {
+    int64_t multiple = multiple_of(s, &a->terms[i]);
+    part = multiple == 1 ? part : greatest_divisor(part, multiple);
+  }
+  const Affine *whole = affine_const(s->arena, floor_div(a->constant, part) * part);
+  const Affine *rest = affine_const(s->arena, floor_mod(a->constant, part));
+  for (int i = 0; i < a->n; i++) {
+    Affine single = {0, 1, &a->terms[i]};
+    if (multiple_of(s, &a->terms[i]) % part == 0)
+      whole = affine_add(s->arena, whole, &single);
+    else
+      rest = affine_add(s->arena, rest, &single);
+  }
+  int64_t min, max;
+  if (part == 1 || !rest->n || !whole->n || !range(s, rest, &min, &max) || min < 0 || max >= part)
+    return NULL;
+  return kind == ATOM_DIV ? affine_div(s->arena, whole, k) : affine_add(s->arena, affine_mod(s->arena, whole, k), rest);
 }
 
 static const Affine *simplify_affine(Simplifier *s, const Affine *a) {
@@ -112,6 +129,8 @@ static const Affine *simplify_affine(Simplifier *s, const Affine *a) {
                                    : affine_add_const(s->arena, inside, -(min / k * k));
       } else if ((part = split_period(s, t->kind, inside, k)) != NULL) {
         changed |= t->kind == ATOM_MOD || !affine_equal(part, a);
+      } else if ((part = split_part(s, t->kind, inside, k)) != NULL) {
+        changed = true;
       } else {
         part =
             t->kind == ATOM_DIV ? affine_div(s->arena, inside, k) : affine_mod(s->arena, inside, k);

@@ -30,7 +30,7 @@ bool stage_read_cut(const Regions *regions, Diag *diag, Loc loc, Stage *stage) {
     break;
   }
   region_complain(regions, diag, loc,
-                  "expected rows:N, pixels:N or channels:N, N of one part, or whole, or blocks:N or hwc, behind '/'");
+                  "expected rows:N, pixels:N or channels:N, N of one part, or whole, or blocks:N, hwc or weights:N, behind '/'");
   return false;
 }
 

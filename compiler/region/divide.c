@@ -107,7 +107,7 @@ static int64_t unit_of(const Regions *regions, const Stage *stage, Cut cut) {
     return split_of(stage->schedule, "x");
   case CUT_CHANNELS: {
     int64_t split = split_of(stage->schedule, "c"); /* a tile, or a group of several */
-    int64_t unit = stage->weight_block && split % stage->weight_block ? stage->weight_block : split, least = unit;
+    int64_t unit = stage->tile_channels && split % stage->tile_channels ? stage->tile_channels : split, least = unit;
     for (int64_t block = channel_block(regions, stage); block && unit % block;)
       unit += least; /* parts write whole blocks of the result */
     return unit;
@@ -338,9 +338,9 @@ static bool check_wanted(const Regions *regions, const Region *region, const Sta
                stage->node->path);
     return false;
   }
-  if (stage->cut == CUT_CHANNELS && stage->weight_block && stage->part_size % stage->weight_block != 0) {
-    region_complain(regions, diag, stage->loc, "the weights of '%s' are stored in blocks of %lld channels, and %lld is no multiple of that",
-               stage->node->path, (long long)stage->weight_block, (long long)stage->part_size);
+  if (stage->cut == CUT_CHANNELS && stage->tile_channels && stage->part_size % stage->tile_channels != 0) {
+    region_complain(regions, diag, stage->loc, "'%s' is computed in tiles of %lld channels, and %lld is no multiple of that",
+               stage->node->path, (long long)stage->tile_channels, (long long)stage->part_size);
     return false;
   }
   int64_t block = channel_block(regions, stage);

@@ -160,6 +160,7 @@ Regions *region_build(Arena *arena, Diag *diag, const Graph *graph, const Target
   regions->target = target;
   regions->threads = options->threads;
   regions->tuned_by_shape.arena = arena;
+  regions->shared = options->shared;
   regions->channel_block = ARENA_ARRAY(arena, int64_t, graph_tensor_count(graph));
   bool hint = options->tuned_file && region_read_tuned(regions, diag, options->tuned_file);
   if (options->regions_file)

@@ -41,6 +41,8 @@ void stage_print_choices(Writer *w, const Stage *stage) {
     write_text(w, "/hwc");
   else if (stage->layout != LAYOUT_CHOOSE)
     write_f(w, "/blocks:%lld", (long long)stage->layout);
+  if (stage->wanted_block)
+    write_f(w, "/weights:%lld", (long long)stage->wanted_block);
 }
 
 static void print_parts(Writer *w, const Region *region) {

@@ -59,6 +59,8 @@ typedef struct Stage {
   const char *schedule; /* loop schedule: directives of loop/schedule.h */
   Tile tile;            /* that the schedule makes; 0 columns: none, or none is chosen */
   bool flat;            /* rows and columns are walked as one dimension of pixels */
+  int64_t tile_channels; /* of a tile whose weights are stored in blocks; 0: there is none */
+  int64_t wanted_block; /* of weights, as a regions file asks for it; 0: nothing is said */
   int64_t weight_block; /* weights with the output channel last are stored in blocks of so many channels, [C/B, ..., B];
                          * 0: as the operator packs them */
   Cut cut;
@@ -87,6 +89,12 @@ typedef struct TunedTile {
   bool found, used; /* by a stage */
 } TunedTile;
 
+/* In a file for several targets, which read the same weights. */
+typedef struct SharedWeights {
+  int64_t vector;        /* channels of a vector of the widest target; 0: there is one target */
+  const int64_t *blocks; /* of the first target, by tensor id of the stages' results: see Stage.weight_block; null: this is it */
+} SharedWeights;
+
 typedef struct Regions {
   Arena *arena;
   const Graph *graph;
@@ -99,6 +107,7 @@ typedef struct Regions {
   PtrMap tuned_by_shape; /* interned shape -> position in `tuned`, from 1 */
   int candidate; /* to measure: which tile each stage takes, 0: the model's choice, 1: its second, ... */
   int64_t *channel_block; /* by tensor id: B if its buffer is [C/B][H][W][B], the last block with room to spare; 0: [H][W][C] */
+  SharedWeights shared;
 } Regions;
 
 /* What the command line overrides. */
@@ -108,6 +117,7 @@ typedef struct RegionOptions {
   const Source *regions_file;  /* --regions, or null */
   const Source *schedule_file; /* --schedule, or null */
   const Source *tuned_file;    /* --tuned, or null */
+  SharedWeights shared;
 } RegionOptions;
 
 /* Stages of one region that a regions file may ask for: within a region passes look at every stage for every other. */
@@ -122,9 +132,11 @@ void region_divide_rows(Regions *regions); /* which regions are divided by rows;
 void region_schedule_rows(Regions *regions);  /* steps and ring sizes, by simulation */
 void region_divide_stages(Regions *regions, Diag *diag); /* stages by rows, pixels or channels; after their loop schedules */
 void region_choose_layouts(Regions *regions, Diag *diag); /* channel_block */
-void region_choose_schedules(Regions *regions); /* loop schedules where none is set */
-/* Sets the stage's schedule, and what goes with it: flat, weight_block, border_kernels. Needs ring_rows. */
+void region_choose_schedules(Regions *regions, Diag *diag); /* loop schedules where none is set */
+/* Sets the stage's schedule, and what goes with it: flat, tile_channels, weight_block, border_kernels. Needs ring_rows. */
 void stage_choose_schedule(const Regions *regions, const Region *region, Stage *stage);
+/* The blocks of the weights of all stages, for the other targets of the file: see SharedWeights. Arena. */
+const int64_t *region_weight_blocks(const Regions *regions);
 bool region_read_schedules(Regions *regions, Diag *diag, const Source *file); /* --schedule */
 void region_share_memory(Regions *regions);   /* in_place */
 
@@ -203,7 +215,7 @@ typedef struct PathIndex {
 PathIndex region_index_paths(const Regions *regions);
 /* The node whose path is this text, or null. */
 const Node *path_index_find(const PathIndex *index, const char *text, size_t len);
-/* What a regions file says behind the rows of a stage: "/channels:64/hwc". */
+/* What a regions file says behind the rows of a stage: "/channels:64/hwc/weights:64". */
 void stage_print_choices(Writer *w, const Stage *stage);
 /* The complaint about a path (the text at loc) that no node has. */
 void region_unknown_path(const Regions *regions, Diag *diag, Loc loc);

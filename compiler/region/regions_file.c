@@ -4,6 +4,7 @@
  *     region separable0.depthwise0:1 separable0.conv0:1   // :rows of a step; none: all rows
  *     region conv1 depthwise1/channels:64                 // how a stage is divided for threads: see cuts.c
  *     region conv2/hwc conv3:2/rows:8/blocks:16           // how its result is stored, where else mncc would choose
+ *     region conv4/weights:64                             // in blocks of how many channels its weights are stored
  *
  * Regions run in the order of the file, stages in the order of their line. Every
  * operator is in one region. A file that mncc tune wrote is a hint: what would be
@@ -85,21 +86,28 @@ static bool read_rows(Reader *r, Stage *stage) {
   return true;
 }
 
-/* "hwc" or "blocks:16", the text at loc; false if it is something else. */
-static bool read_layout(Loc loc, Stage *stage) {
+/* "WORD:N", the text at loc, N from 1; false if it is something else. */
+static bool read_number(Loc loc, const char *word, int64_t *number) {
   const char *text = loc.source->text + loc.begin, *end = loc.source->text + loc.end;
-  if (loc.end - loc.begin == 3 && memcmp(text, "hwc", 3) == 0) {
+  size_t length = strlen(word);
+  char *after;
+  if (loc.end - loc.begin < length + 2 || memcmp(text, word, length) != 0 || text[length] != ':' || text[length + 1] < '1' ||
+      text[length + 1] > '9')
+    return false;
+  *number = strtoll(text + length + 1, &after, 10);
+  return after == end && *number < INT32_MAX;
+}
+
+/* "hwc", "blocks:16" or "weights:64", the text at loc; false if it is something else. */
+static bool read_layout(Loc loc, Stage *stage) {
+  if (loc.end - loc.begin == 3 && memcmp(loc.source->text + loc.begin, "hwc", 3) == 0) {
     stage->layout = 0;
     return true;
   }
-  char *after;
-  if (loc.end - loc.begin < 8 || memcmp(text, "blocks:", 7) != 0 || text[7] < '1' || text[7] > '9')
-    return false;
-  stage->layout = strtoll(text + 7, &after, 10);
-  return after == end && stage->layout < INT32_MAX;
+  return read_number(loc, "blocks", &stage->layout) || read_number(loc, "weights", &stage->wanted_block);
 }
 
-/* PATH or PATH:ROWS, and then perhaps /CUT and /LAYOUT. */
+/* PATH or PATH:ROWS, and then perhaps /CUT, /LAYOUT and /weights:N. */
 static bool read_stage(Reader *r, Stage *stage) {
   Regions *regions = r->regions;
   uint32_t begin = r->at;

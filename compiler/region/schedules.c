@@ -54,9 +54,51 @@ static const char *deal_columns(Arena *arena, const Compute *compute) {
   return hands > 1 && hands < compute->out[DIM_X] ? arena_printf(arena, "deal x %lld; ", (long long)hands) : "";
 }
 
+/* The reduction walks over channels of the input, or over neighbouring pixels only. */
+static bool sums_channels(const Compute *compute) {
+  for (int o = 0; o < compute->n_operands; o++)
+    if (!compute->operands[o].is_weight && !access_uses(&compute->operands[o].access[2], DIM_C))
+      return true;
+  return false;
+}
+
+/* ---- blocks of weights ----
+ *
+ * A tile reads the weights of its channels step by step of the reduction, so they are stored in blocks as wide as it is. In a
+ * file for several targets that would be another order for each. There the first target chooses, and the others read its
+ * blocks, whatever their tiles: the weights are in the file once. A tile that is narrower than a block reads a part of each of
+ * its rows. Where a row is a multiple of four vectors of the widest target, lines as a rule, these parts would crowd a quarter
+ * of the sets of the cache, and blocks are one such vector wide instead: a wide tile reads several of them side by side. */
+
+static int64_t choose_weight_block(const Regions *regions, const Stage *stage, int64_t tile_channels) {
+  int64_t vector = regions->shared.vector;
+  if (!vector)
+    return tile_channels;
+  if (regions->shared.blocks)
+    return regions->shared.blocks[stage->node->output->id];
+  return tile_channels % vector == 0 && tile_channels % (4 * vector) != 0 ? tile_channels : vector;
+}
+
+static void set_tile_channels(const Regions *regions, Stage *stage, int64_t channels) {
+  stage->tile_channels = channels;
+  stage->weight_block = choose_weight_block(regions, stage, channels);
+}
+
+const int64_t *region_weight_blocks(const Regions *regions) {
+  int64_t *blocks = ARENA_ARRAY(regions->arena, int64_t, graph_tensor_count(regions->graph));
+  for (size_t r = 0; r < regions->regions.len; r++)
+    for (int s = 0; s < regions->regions.at[r]->n_stages; s++) {
+      const Stage *stage = &regions->regions.at[r]->stages[s];
+      blocks[stage->node->output->id] = stage->weight_block;
+    }
+  return blocks;
+}
+
 /* ---- small targets: one modest tile, little code ---- */
 
-static const char *choose_small(Arena *arena, const Stage *stage, const Target *target) {
+static const char *choose_small(const Regions *regions, Stage *stage) {
+  Arena *arena = regions->arena;
+  const Target *target = regions->target;
   const Compute *compute = &stage->compute;
   bool vector = compute_vectorises(compute) && target->vector_bytes > 4;
   bool tile = compute->multiply_add && compute->out[DIM_X] > 1;
@@ -69,6 +111,9 @@ static const char *choose_small(Arena *arena, const Stage *stage, const Target *
     inside = arena_printf(arena, "split c %lld; ", (long long)width);
     c = "c.i";
   }
+  /* As the operator packs them, if nobody else reads them. */
+  stage->weight_block =
+      vector && compute->multiply_add && (*inside || sums_channels(compute)) ? choose_weight_block(regions, stage, 0) : 0;
   const char *peel = arena_printf(arena, "%s%s%s", tile ? deal_columns(arena, compute) : "",
                                   compute->n_reduce && compute->out[DIM_X] > 1 ? "peel x; " : "",
                                   compute_may_leave(compute, DIM_C) ? "peel c; " : "");
@@ -202,14 +247,6 @@ static int64_t reduction_length(const Compute *compute) {
   return n;
 }
 
-/* The reduction walks over channels of the input, or over neighbouring pixels only. */
-static bool sums_channels(const Compute *compute) {
-  for (int o = 0; o < compute->n_operands; o++)
-    if (!compute->operands[o].is_weight && !access_uses(&compute->operands[o].access[2], DIM_C))
-      return true;
-  return false;
-}
-
 /* Channels of a block of a tensor that the stage sums over; 0: none is stored in blocks. */
 static int64_t summed_block(const Regions *regions, const Stage *stage) {
   for (int o = 0; o < stage->compute.n_operands; o++) {
@@ -261,7 +298,7 @@ static const char *choose_grouped(const Regions *regions, const Region *region, 
   Tile tile = pixels > 1 ? choose_tile(target, pixels, vectors, target->vector_registers) : (Tile){1, vectors < 8 ? vectors : 8};
   while (vectors % tile.vectors)
     tile.vectors--;
-  stage->weight_block = tile.vectors * lanes;
+  set_tile_channels(regions, stage, tile.vectors * lanes);
   const char *cuts = arena_printf(arena, "%s%s%s", deal_columns(arena, compute),
                                   compute_may_leave(compute, DIM_Y) ? "peel y; " : "",
                                   compute_may_leave(compute, DIM_X) ? "peel x; " : "");
@@ -270,7 +307,7 @@ static const char *choose_grouped(const Regions *regions, const Region *region, 
   return arena_printf(arena,
                       "%s%ssplit c %lld; split c.i %lld; split c.i.i %lld; order c c.i y x %s c.i.i.i; %sunroll x.i; "
                       "unroll c.i.i; vector c.i.i.i",
-                      cuts, columns, (long long)width, (long long)stage->weight_block, (long long)lanes,
+                      cuts, columns, (long long)width, (long long)stage->tile_channels, (long long)lanes,
                       tile_order(arena, tile, "c.i.i"), taps);
 }
 
@@ -322,7 +359,7 @@ static const char *choose_big(const Regions *regions, const Region *region, Stag
   Tile tile = pixels > 1 ? choose_tile(target, pixels, vectors, most) : (Tile){1, vectors_of_pixel(vectors, regions->threads)};
   tile = settle_tile(regions, stage, tile, pixels, vectors);
   int64_t block = tile.vectors * lanes;
-  stage->weight_block = block;
+  set_tile_channels(regions, stage, block);
   const char *split_x = tile.columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)tile.columns) : "";
   const char *taps = "";
   if (summed)
@@ -381,7 +418,9 @@ static int64_t scalar_columns(int64_t columns) {
   return (columns + tiles - 1) / tiles;
 }
 
-static const char *choose_scalar(Arena *arena, Stage *stage, const Target *target) {
+static const char *choose_scalar(const Regions *regions, Stage *stage) {
+  Arena *arena = regions->arena;
+  const Target *target = regions->target;
   const Compute *compute = &stage->compute;
   const int64_t *out = compute->out;
   bool sums = sums_channels(compute);
@@ -393,7 +432,8 @@ static const char *choose_scalar(Arena *arena, Stage *stage, const Target *targe
     tile = sums ? choose_scalar_tile(target, out[DIM_X], out[DIM_C]) : (Tile){scalar_columns(out[DIM_X]), 1};
   const char *columns = tile.columns > 1 ? arena_printf(arena, "split x %lld; ", (long long)tile.columns) : "";
   const char *channels = tile.vectors > 1 ? arena_printf(arena, "split c %lld; ", (long long)tile.vectors) : "";
-  stage->weight_block = tile.vectors > 1 ? tile.vectors : 0;
+  if (tile.vectors > 1)
+    set_tile_channels(regions, stage, tile.vectors);
   /* The one named last is the one whose operands stay: see above. */
   const char *order = tile.columns < tile.vectors ? "x.i c.i" : "c.i x.i";
   const char *taps = compute->multiply_add ? unroll_taps(arena, compute, sums ? 4 : 9) : "";
@@ -406,18 +446,34 @@ static const char *choose_scalar(Arena *arena, Stage *stage, const Target *targe
 
 void stage_choose_schedule(const Regions *regions, const Region *region, Stage *stage) {
   const Target *target = regions->target;
+  stage->tile_channels = stage->weight_block = 0;
   if (target->vector_bytes == 4)
-    stage->schedule = choose_scalar(regions->arena, stage, target);
+    stage->schedule = choose_scalar(regions, stage);
   else
-    stage->schedule = target->l1_bytes ? choose_big(regions, region, stage) : choose_small(regions->arena, stage, target);
+    stage->schedule = target->l1_bytes ? choose_big(regions, region, stage) : choose_small(regions, stage);
 }
 
-void region_choose_schedules(Regions *regions) {
+/* The block that a regions file asks for. */
+static void take_wanted_block(const Regions *regions, Stage *stage, Diag *diag) {
+  bool any = false;
+  for (int o = 0; o < stage->compute.n_operands; o++) {
+    const Operand *operand = &stage->compute.operands[o];
+    any |= operand->is_weight && operand->rank >= 2 && operand->access[operand->rank - 1].coef[DIM_C] == 1;
+  }
+  if (any)
+    stage->weight_block = stage->wanted_block;
+  else
+    region_complain(regions, diag, stage->loc, "'%s' has no weights that could be stored in blocks of channels", stage->node->path);
+}
+
+void region_choose_schedules(Regions *regions, Diag *diag) {
   for (size_t r = 0; r < regions->regions.len; r++)
     for (int s = 0; s < regions->regions.at[r]->n_stages; s++) {
       Region *region = regions->regions.at[r];
       if (!region->stages[s].schedule)
         stage_choose_schedule(regions, region, &region->stages[s]);
+      if (region->stages[s].wanted_block)
+        take_wanted_block(regions, &region->stages[s], diag);
     }
 }
 

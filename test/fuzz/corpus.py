@@ -51,7 +51,7 @@ SMALL = """network n() { input x: f32[12, 12, 8]; x -> conv(3x3, 16) -> relu -> 
  -> let t; add(t, t) -> maxpool(2x2) -> flatten -> dense(4) -> output y; }
 """
 FILES = {
-    "regions": """region conv0:2 depthwise0:1 "a b":1/rows:4 // joined
+    "regions": """region conv0:2/weights:8 depthwise0:1 "a b":1/rows:4 // joined
 region add0/whole/hwc
 region maxpool0/channels:8/blocks:8 dense0
 """.replace('"', ""),

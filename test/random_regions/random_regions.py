@@ -5,7 +5,7 @@
 
 A network may be followed by options for mncc, the whole quoted. The operators, in the order in
 which mncc runs them, are cut into chains of 1 to 6 that become regions, with 1 to 4 rows per step
-(or all); results are stored in blocks of channels or not, and loops are split, peeled, reordered,
+(or all); results and weights are stored in blocks of channels or not, and loops are split, peeled, reordered,
 unrolled and made vectors at random. What mncc run then computes, and in every --c-every'th case C built by gcc, must be what the default
 partition and schedule compute, bit for bit.
 
@@ -104,8 +104,12 @@ def cuts(numbers, chains, shapes, threads):
 
 
 def layouts(numbers, chains):
-    """For each chain a list of the word behind each path, as "/blocks:8", or ""."""
-    return [[numbers.choice(["", "", "/hwc", f"/blocks:{numbers.choice([2, 3, 8, 16])}"]) for _ in chain] for chain in chains]
+    """For each chain a list of the words behind each path, as "/blocks:8/weights:3", or ""."""
+    def words():
+        weights = random.Random(numbers.random())
+        return (numbers.choice(["", "", "/hwc", f"/blocks:{numbers.choice([2, 3, 8, 16])}"]) +
+                weights.choice(["", f"/weights:{weights.choice([2, 3, 4, 8, 12, 16])}"]))
+    return [[words() for _ in chain] for chain in chains]
 
 
 class Case:
