@@ -174,8 +174,14 @@ def no_tabs(path, text, operators):
             yield n, "a tab"
 
 
+def merges_are_done(path, text, operators):
+    for n, line in lines(text):
+        if re.match(r"(<{7}|>{7}) ", line):
+            yield n, "a merge that was left undone"
+
+
 RULES = [llvm_stays_in_its_files, operators_are_not_named, tests_run, check_lines_are_read,
-         something_must_appear, no_machine_paths, sources_are_short, no_tabs]
+         something_must_appear, no_machine_paths, sources_are_short, no_tabs, merges_are_done]
 
 
 # ---- running them ----
@@ -246,6 +252,7 @@ SAMPLES = [
     (sources_are_short, "compiler/a/b.c", "x;\n" * (MAX_LINES + 1), [MAX_LINES + 1]),
     (sources_are_short, "compiler/a/b.c", "x;\n" * MAX_LINES, []),
     (sources_are_short, sorted(LONG_FILES)[0] if LONG_FILES else "compiler/a.c", "x;\n", [1] if LONG_FILES else []),
+    (merges_are_done, "docs/a.md", "a\n" + "<" * 7 + " HEAD\nb\n=======\nc\n" + ">" * 7 + " 1 (c)\n", [2, 5]),
     (no_tabs, "compiler/a/b.c", "int\tx;\n", [1]),
     (no_tabs, "test/scan/blanks.mn", "a\tb\n", []),
 ]
