@@ -252,7 +252,7 @@ SAMPLES = [
     (sources_are_short, "compiler/a/b.c", "x;\n" * (MAX_LINES + 1), [MAX_LINES + 1]),
     (sources_are_short, "compiler/a/b.c", "x;\n" * MAX_LINES, []),
     (sources_are_short, sorted(LONG_FILES)[0] if LONG_FILES else "compiler/a.c", "x;\n", [1] if LONG_FILES else []),
-    (merges_are_done, "docs/a.md", "a\n" + "<" * 7 + " HEAD\nb\n=======\nc\n" + ">" * 7 + " 1 (c)\n", [2, 5]),
+    (merges_are_done, "docs/a.md", "a\n" + "<" * 7 + " HEAD\nb\n=======\nc\n" + ">" * 7 + " 1 (c)\n", [2, 6]),
     (no_tabs, "compiler/a/b.c", "int\tx;\n", [1]),
     (no_tabs, "test/scan/blanks.mn", "a\tb\n", []),
 ]
