@@ -36,7 +36,6 @@ static const DotProduct avx512_vnni = {"vpdpbusd", ELEM_U8, "avx512vnni", AND_CO
 
 extern const Target target_x86_64_v2, target_x86_64_v3, target_x86_64_v3_vnni, target_x86_64_v4, target_x86_64_v4_vnni;
 
-
 /* What all levels have in common, and what a level has with VNNI and without. */
 #define EVERY_LEVEL                                                                                                            \
   .triple = "x86_64-unknown-linux-gnu", .l1_bytes = 32 * 1024, .macs_per_line = 200, .memory_operands = true,                 \
